@@ -1,0 +1,247 @@
+"""What crosses the queue: change events and their schema, task and queue names, and the message itself.
+
+The ingress imports this module and nothing else of the worker, so it must stay small and free of the worker's rules.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_dump, post_load
+
+from sync_worker.domain.identity import EntityKind, RecordRef, RecordType, System
+
+EXCHANGE = (
+    "sync"  # a topic exchange: RabbitMQ's native delays ignore direct ones (reference: kombu native delayed delivery)
+)
+BROKER_KEY_PREFIX = "sync:"  # so that one Redis server can be shared, and its rights given by pattern
+UPKEEP_QUEUE = "upkeep"
+MISFIT_TASK = "sync.misfit"
+RELEASE_TASK = "sync.release_parked"
+
+
+def task_name(entity: EntityKind) -> str:
+    return f"sync.{entity}"
+
+
+def queue_name(entity: EntityKind, *, bulk: bool = False) -> str:
+    """The queue of live work, or its twin for replay, backfill and sweeps."""
+    return f"{entity}.bulk" if bulk else entity.value
+
+
+def all_queues() -> tuple[str, ...]:
+    return (*(queue_name(kind, bulk=bulk) for bulk in (False, True) for kind in EntityKind), UPKEEP_QUEUE)
+
+
+class Change(StrEnum):
+    CHANGED = "changed"  # added or changed: events do not tell reliably which
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OnecState:
+    """What a 1C event carries besides the name of the record: its whole new state.
+
+    1C often cannot be called back, so the state travels with the event (contracts: Event).
+    """
+
+    data: Mapping[str, Any] | None  # as in the contract, by event type; None for a deletion
+    sequence: int  # the base's write counter: of two states of one object the higher one counts
+    version: str  # opaque data version, for if_version
+    external_id: str | None  # the Bitrix24 record that 1C links it to
+    event_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChangeEvent:
+    """A doorbell: look at this record. Only 1C's events bring the record's state with them."""
+
+    entity: EntityKind
+    record: RecordRef
+    change: Change = Change.CHANGED
+    seen_at: datetime  # aware UTC, when the ingress received it; its age counts from here
+    trace: str  # one id from the webhook to the document on the other side
+    onec: OnecState | None = None
+    attempts: int = 0  # tries that failed so far; waiting for the rate limit is no try
+    letter: str | None = None  # the dead letter that this is a replay of
+
+    def again(self, *, attempts: int) -> ChangeEvent:
+        return replace(self, attempts=attempts)
+
+    @classmethod
+    def load(cls, message: Mapping[str, Any]) -> ChangeEvent:
+        """Read what `dump` wrote. marshmallow.ValidationError names what is wrong with it."""
+        event = ChangeEventSchema().load(message)
+        assert isinstance(event, ChangeEvent)  # noqa: S101  # post_load makes it
+        return event
+
+    def dump(self) -> dict[str, Any]:
+        return dict(ChangeEventSchema().dump(self))
+
+    def describe(self) -> str:
+        """The ids only: what logs, Flower and Sentry may see of it."""
+        return f"{self.entity} {self.record} {self.change} trace={self.trace}"
+
+
+class _Strict(Schema):
+    class Meta:
+        unknown = EXCLUDE  # a newer ingress may send more than an older worker knows
+
+    @post_dump
+    def drop_nones(self, values: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return {key: value for key, value in values.items() if value is not None}
+
+
+class RecordRefSchema(_Strict):
+    system = fields.Enum(System, by_value=True, required=True)
+    type = fields.Enum(RecordType, by_value=True, required=True)
+    id = fields.String(required=True)
+
+    @post_load
+    def build(self, values: dict[str, Any], **_: Any) -> RecordRef:
+        return RecordRef(**values)
+
+
+class OnecStateSchema(_Strict):
+    data = fields.Dict(load_default=None, allow_none=True)
+    sequence = fields.Integer(required=True)
+    version = fields.String(required=True)
+    external_id = fields.String(load_default=None, allow_none=True)
+    event_id = fields.String(required=True)
+
+    @post_load
+    def build(self, values: dict[str, Any], **_: Any) -> OnecState:
+        return OnecState(**values)
+
+
+class ChangeEventSchema(_Strict):
+    entity = fields.Enum(EntityKind, by_value=True, required=True)
+    record = fields.Nested(RecordRefSchema, required=True)
+    change = fields.Enum(Change, by_value=True, load_default=Change.CHANGED)
+    seen_at = fields.AwareDateTime(format="iso", default_timezone=UTC, required=True)
+    trace = fields.String(required=True)
+    onec = fields.Nested(OnecStateSchema, load_default=None, allow_none=True)
+    attempts = fields.Integer(load_default=0)
+    letter = fields.String(load_default=None, allow_none=True)
+
+    @post_load
+    def build(self, values: dict[str, Any], **_: Any) -> ChangeEvent:
+        return ChangeEvent(**values)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Misfit:
+    """An authentic event that fits no schema: kept for a person, as it came, less its secrets."""
+
+    system: System
+    seen_at: datetime
+    trace: str
+    errors: Mapping[str, Any]  # what is wrong with it, by field
+    raw: Mapping[str, Any]  # the body without tokens and signatures
+    entity: EntityKind | None = None  # where it can be told
+    event_id: str | None = None
+
+    @classmethod
+    def load(cls, message: Mapping[str, Any]) -> Misfit:
+        misfit = MisfitSchema().load(message)
+        assert isinstance(misfit, Misfit)  # noqa: S101
+        return misfit
+
+    def dump(self) -> dict[str, Any]:
+        return dict(MisfitSchema().dump(self))
+
+    def describe(self) -> str:
+        return f"misfit from {self.system} trace={self.trace}"
+
+
+class MisfitSchema(_Strict):
+    system = fields.Enum(System, by_value=True, required=True)
+    seen_at = fields.AwareDateTime(format="iso", default_timezone=UTC, required=True)
+    trace = fields.String(required=True)
+    errors = fields.Dict(required=True)
+    raw = fields.Dict(required=True)
+    entity = fields.Enum(EntityKind, by_value=True, load_default=None, allow_none=True)
+    event_id = fields.String(load_default=None, allow_none=True)
+
+    @post_load
+    def build(self, values: dict[str, Any], **_: Any) -> Misfit:
+        return Misfit(**values)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskMessage:
+    """A task as it lies in the queue (Celery's message protocol 2), ready for a kombu producer."""
+
+    queue: str
+    body: tuple[list[Any], dict[str, Any], dict[str, Any]]  # args, kwargs, embed
+    headers: dict[str, Any]
+    correlation_id: str
+
+
+def event_message(event: ChangeEvent, *, bulk: bool = False) -> TaskMessage:
+    """The message that makes a worker look at `event.record`."""
+    return _message(
+        task_name(event.entity), queue_name(event.entity, bulk=bulk), {"event": event.dump()}, event.describe()
+    )
+
+
+def misfit_message(misfit: Misfit) -> TaskMessage:
+    """The message that files an unreadable event as a dead letter."""
+    return _message(MISFIT_TASK, UPKEEP_QUEUE, {"misfit": misfit.dump()}, misfit.describe())
+
+
+def _message(task: str, queue: str, kwargs: dict[str, Any], shown: str) -> TaskMessage:
+    task_id = str(uuid.uuid4())
+    headers = {
+        "lang": "py",
+        "task": task,
+        "id": task_id,
+        "root_id": task_id,
+        "parent_id": None,
+        "group": None,
+        "shadow": None,
+        "eta": None,
+        "expires": None,
+        "retries": 0,
+        "timelimit": [None, None],
+        "argsrepr": "()",
+        "kwargsrepr": shown,  # ids only: Flower and the logs show this, never the content
+        "origin": "sync",
+        "ignore_result": True,
+    }
+    embed = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+    return TaskMessage(queue=queue, body=([], kwargs, embed), headers=headers, correlation_id=task_id)
+
+
+def new_trace() -> str:
+    return uuid.uuid4().hex
+
+
+__all__ = [
+    "BROKER_KEY_PREFIX",
+    "EXCHANGE",
+    "MISFIT_TASK",
+    "RELEASE_TASK",
+    "UPKEEP_QUEUE",
+    "Change",
+    "ChangeEvent",
+    "EntityKind",
+    "Misfit",
+    "OnecState",
+    "RecordRef",
+    "RecordType",
+    "System",
+    "TaskMessage",
+    "ValidationError",
+    "all_queues",
+    "event_message",
+    "misfit_message",
+    "new_trace",
+    "queue_name",
+    "task_name",
+]

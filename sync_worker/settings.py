@@ -1,0 +1,193 @@
+"""What the environment and sync.toml say, read once and checked whole. The only reader of os.environ in the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from environs import EnvError, FileAwareEnv
+from marshmallow import ValidationError, validate
+
+from sync_worker.domain.rules import Rules
+from sync_worker.sync_toml import load_rules
+
+
+class SettingsError(Exception):
+    """The settings are wrong; the message names every fault at once, with what to do."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("the settings have faults:\n" + "\n".join(f"  - {fault}" for fault in faults))
+        self.faults = faults
+
+
+class Plan(StrEnum):
+    STANDARD = "standard"  # 2 requests a second, 50 at once
+    ENTERPRISE = "enterprise"  # 5 requests a second, 250 at once
+
+
+SECRET: Any = {"secret": True}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """All that the program is told from outside. `repr` and `masked` hide the secrets."""
+
+    b24_webhook_url: str = field(metadata=SECRET)  # https://portal/rest/1/secret/ : the URL itself is the secret
+    b24_application_tokens: tuple[str, ...] = field(metadata=SECRET)
+    b24_plan: Plan
+    onec_interface: str
+    onec_url: str  # https://host/base ; the interface's path is added
+    onec_user: str
+    onec_password: str = field(metadata=SECRET)
+    onec_profile: str
+    onec_max_sessions: int  # calls to 1C at once, over all workers: a session costs a licence
+    onec_webhook_secrets: tuple[str, ...] = field(metadata=SECRET)
+    redis_url: str = field(metadata=SECRET)  # state; the broker is another database
+    broker_url: str = field(metadata=SECRET)
+    ingress_bind: str
+    ingress_spool: Path
+    flower_bind: str
+    flower_basic_auth: str = field(metadata=SECRET)  # user:password; empty = made by `up`
+    sync_config: Path
+    sync_var: Path
+    sentry_dsn: str = field(metadata=SECRET)
+    log_level: str
+    rules: Rules = field(repr=False)
+
+    def __repr__(self) -> str:
+        shown = (
+            (item.name, "***" if item.metadata.get("secret") else getattr(self, item.name)) for item in fields(self)
+        )
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown if name != 'rules')})"
+
+    @property
+    def portal_origin(self) -> str:
+        """`https://portal`, for links to cards. No secret in it."""
+        parts = urlsplit(self.b24_webhook_url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every text that must never be printed, longest first."""
+        webhook = urlsplit(self.b24_webhook_url).path.rstrip("/").rpartition("/")[2]
+        found = [webhook, self.onec_password, *self.b24_application_tokens, *self.onec_webhook_secrets]
+        found += [urlsplit(url).password or "" for url in (self.redis_url, self.broker_url)]
+        found += [self.flower_basic_auth.partition(":")[2], self.sentry_dsn]
+        return tuple(sorted({secret for secret in found if len(secret) >= 4}, key=len, reverse=True))
+
+
+def load_settings(*, redis_url: str | None = None) -> Settings:
+    """Read the environment, a .env file and sync.toml. `redis_url` is the embedded server's, where none is set.
+
+    `NAME_FILE` names a file that holds NAME's value, as container secrets are given.
+    Errors: SettingsError with every fault, those of sync.toml too.
+    """
+    env = FileAwareEnv(eager=False)
+    env.read_env(".env", recurse=False)
+    url = env.str("REDIS_URL", default=redis_url or "redis://127.0.0.1:6379/0")
+    values: dict[str, Any] = {
+        "b24_webhook_url": env.str("B24_WEBHOOK_URL", validate=_webhook_url),
+        "b24_application_tokens": env.list("B24_APPLICATION_TOKENS", validate=validate.Length(min=1)),
+        "b24_plan": env.enum("B24_PLAN", default=Plan.STANDARD, enum=Plan, by_value=True),
+        "onec_interface": env.str("ONEC_INTERFACE", default="http", validate=_interface),
+        "onec_url": env.str("ONEC_URL", validate=_remote_url),
+        "onec_user": env.str("ONEC_USER"),
+        "onec_password": env.str("ONEC_PASSWORD"),
+        "onec_profile": env.str("ONEC_PROFILE", default="ut11", validate=validate.OneOf(PROFILES)),
+        "onec_max_sessions": env.int("ONEC_MAX_SESSIONS", default=2, validate=validate.Range(min=1)),
+        "onec_webhook_secrets": env.list("ONEC_WEBHOOK_SECRETS", validate=_webhook_secrets),
+        "redis_url": url,
+        "broker_url": env.str("BROKER_URL", default=None) or next_database(url or ""),
+        "ingress_bind": env.str("INGRESS_BIND", default="127.0.0.1:8080", validate=_bind),
+        "ingress_spool": env.path("INGRESS_SPOOL", default=Path("var/spool")),
+        "flower_bind": env.str("FLOWER_BIND", default="127.0.0.1:5555", validate=_bind),
+        "flower_basic_auth": env.str("FLOWER_BASIC_AUTH", default=""),
+        "sync_config": env.path("SYNC_CONFIG", default=Path("sync.toml")),
+        "sync_var": env.path("SYNC_VAR", default=Path("var")),
+        "sentry_dsn": env.str("SENTRY_DSN", default=""),
+        "log_level": env.str("LOG_LEVEL", default="INFO", validate=validate.OneOf(LOG_LEVELS)),
+    }
+    faults = _plain_http_faults(values, allowed=bool(env.bool("ALLOW_PLAIN_HTTP", default=False)))
+    try:
+        env.seal()
+    except EnvError as error:
+        faults += [f"{name}: {' '.join(map(str, texts))}" for name, texts in _messages(error).items()]
+    rules, rule_faults = load_rules(Path(values["sync_config"] or "sync.toml"))
+    faults += rule_faults
+    if faults or rules is None:
+        raise SettingsError(faults)
+    for name in ("b24_application_tokens", "onec_webhook_secrets"):
+        values[name] = tuple(values[name])
+    return Settings(rules=rules, **values)
+
+
+PROFILES = ("ut11", "ka2", "erp2", "unf")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+def next_database(redis_url: str) -> str:
+    """The broker's default place: the same server, the next database. The state must not share the broker's."""
+    parts = urlsplit(redis_url)
+    number = parts.path.strip("/") or "0"
+    return urlunsplit(parts._replace(path=f"/{int(number) + 1 if number.isdecimal() else 1}"))
+
+
+def _messages(error: EnvError) -> Mapping[str, list[str]]:
+    return getattr(error, "error_messages", None) or {"environment": [str(error)]}
+
+
+def _webhook_url(value: str) -> None:
+    parts = urlsplit(value)
+    pieces = [piece for piece in parts.path.split("/") if piece]
+    if parts.scheme not in ("http", "https") or not parts.netloc or len(pieces) != 3 or pieces[0] != "rest":
+        # the value is a secret, so the message shows only the shape
+        raise ValidationError(
+            "must look like https://portal/rest/1/secret/ (Bitrix24: Developer resources > Inbound webhook)"
+        )
+
+
+def _remote_url(value: str) -> None:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.username:
+        raise ValidationError("must be the base's address, https://host/base, without user or password in it")
+
+
+def _interface(value: str) -> None:
+    if value in ("odata", "soap"):
+        raise ValidationError(f"{value} is not built yet; use http with the exchange HTTP service")
+    if value != "http":
+        raise ValidationError("must be http, odata or soap")
+
+
+def _bind(value: str) -> None:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ValidationError("must be HOST:PORT, such as 127.0.0.1:8080")
+
+
+def _webhook_secrets(values: list[str]) -> None:
+    if not values or not all(value.startswith("whsec_") and len(value) > 20 for value in values):
+        raise ValidationError("must be one or more secrets written whsec_<base64>, separated by commas")
+
+
+def _plain_http_faults(values: Mapping[str, Any], *, allowed: bool) -> list[str]:
+    """http:// carries secrets in the clear: accepted for loopback addresses only, unless ALLOW_PLAIN_HTTP=1."""
+    names = {"b24_webhook_url": "B24_WEBHOOK_URL", "onec_url": "ONEC_URL"}
+    return [
+        f"{names[name]}: http:// is accepted for loopback addresses only; use https://, or set ALLOW_PLAIN_HTTP=1"
+        for name in names
+        if not allowed
+        and (values[name] or "").startswith("http://")
+        and not _is_loopback(urlsplit(values[name]).hostname)
+    ]
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ip_address(host or "").is_loopback
+    except ValueError:
+        return False
