@@ -133,6 +133,12 @@ class RemoteRejected(NeedsPerson):
         return {"code": self.code} | ({"field": self.field} if self.field else {})
 
 
+class NoCounterparty(NeedsPerson):
+    """The deal names nobody whom the rules let into 1C: give it a company or contact, or change the rules."""
+
+    cause = "no_counterparty"
+
+
 class OrderLocked(RemoteRejected):
     """1C has locked the order: unlock it there or take the deal's change back, then replay."""
 

@@ -80,15 +80,15 @@ class Settings:
         return tuple(sorted({secret for secret in found if len(secret) >= 4}, key=len, reverse=True))
 
 
-def load_settings(*, redis_url: str | None = None) -> Settings:
-    """Read the environment, a .env file and sync.toml. `redis_url` is the embedded server's, where none is set.
+def load_settings() -> Settings:
+    """Read the environment, a .env file and sync.toml.
 
     `NAME_FILE` names a file that holds NAME's value, as container secrets are given.
     Errors: SettingsError with every fault, those of sync.toml too.
     """
     env = FileAwareEnv(eager=False)
     env.read_env(".env", recurse=False)
-    url = env.str("REDIS_URL", default=redis_url or "redis://127.0.0.1:6379/0")
+    url = _redis_url(env)
     values: dict[str, Any] = {
         "b24_webhook_url": env.str("B24_WEBHOOK_URL", validate=_webhook_url),
         "b24_application_tokens": env.list("B24_APPLICATION_TOKENS", validate=validate.Length(min=1)),
@@ -125,6 +125,23 @@ def load_settings(*, redis_url: str | None = None) -> Settings:
     return Settings(rules=rules, **values)
 
 
+def broker_url_from_environment() -> str:
+    """BROKER_URL alone, for Celery's own configuration: it is read before, and by more than, a whole worker."""
+    env = FileAwareEnv()
+    env.read_env(".env", recurse=False)
+    return str(env.str("BROKER_URL", default="") or next_database(_redis_url(env)))
+
+
+def _redis_url(env: FileAwareEnv) -> str:
+    """REDIS_URL, else the embedded server that `up` runs here, so that commands beside it find it."""
+    if url := env.str("REDIS_URL", default=""):
+        return str(url)
+    note = (env.path("SYNC_VAR", default=Path("var")) or Path("var")) / EMBEDDED_REDIS_NOTE
+    return note.read_text(encoding="utf-8").strip() if note.is_file() else DEFAULT_REDIS_URL
+
+
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+EMBEDDED_REDIS_NOTE = Path("redis/url")  # under SYNC_VAR; it holds the password, so only its owner may read it
 PROFILES = ("ut11", "ka2", "erp2", "unf")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 

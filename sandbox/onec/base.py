@@ -56,9 +56,9 @@ class Base:
         self.bookkeeper = Bookkeeper(self.store, self._announcer, capabilities=capabilities)
         self.app = self._make_app(clock, sleep)
 
-    def serve(self, port: int = 0) -> ServedBase:
-        """A server on this port of the loopback address, for `with`; 0 takes a free port."""
-        return ServedBase(self, port=port)
+    def serve(self, port: int = 0, *, host: str = "127.0.0.1") -> ServedBase:
+        """A server on this port, for `with`; 0 takes a free one."""
+        return ServedBase(self, port=port, host=host)
 
     def show_state(self) -> dict[str, list[dict[str, Any]]]:
         """Everything in the base as the contract's records, marked objects too; orders say if they are locked."""
@@ -113,9 +113,9 @@ class Base:
 class ServedBase:
     """A base on a port: `url` is its root, `onec_url` the address an exchange is given."""
 
-    def __init__(self, base: Base, *, port: int) -> None:
+    def __init__(self, base: Base, *, port: int, host: str) -> None:
         self.base = base
-        self._server = Server(base.app, port=port)
+        self._server = Server(base.app, host=host, port=port)
         self.url = self._server.url
         self.onec_url = f"{self.url}/{base.settings.publication}"
 

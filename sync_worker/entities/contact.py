@@ -48,6 +48,8 @@ class CounterpartyRecord:
     is_deleted: bool = False  # 1C: marked for deletion
     is_ours: bool = False  # Bitrix24: one of "my companies", the seller itself
     company_id: str | None = None  # Bitrix24 contacts: the company they belong to
+    native: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)  # what the gateway that read it
+    # needs in order to write it; opaque to everybody else
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,77 @@
+"""Celery's settings. Values only; what crosses the queue is named in sync_worker.contract.
+
+Each odd value has its reason beside it; the measurements are the project's notes on Celery 5.7 (docs/operations.md).
+"""
+
+from __future__ import annotations
+
+from kombu import Exchange, Queue
+
+from sync_worker.contract import BROKER_KEY_PREFIX, EXCHANGE, RELEASE_TASK, UPKEEP_QUEUE, all_queues
+from sync_worker.settings import broker_url_from_environment
+
+broker_url = broker_url_from_environment()
+_is_redis = broker_url.startswith(("redis", "rediss"))
+
+# On Redis kombu imitates exchanges with a set of bindings, and a message is dropped without a word when that set is
+# gone. A list by its queue's name is always there. On RabbitMQ native delays need a topic exchange.
+_exchange = Exchange("", type="direct") if _is_redis else Exchange(EXCHANGE, type="topic", durable=True)
+_arguments = {} if _is_redis else {"x-queue-type": "quorum"}
+task_queues = [
+    Queue(name, _exchange, routing_key=name, durable=True, queue_arguments=_arguments) for name in all_queues()
+]
+task_default_queue = UPKEEP_QUEUE
+task_default_exchange = _exchange.name
+task_default_exchange_type = _exchange.type
+task_default_routing_key = UPKEEP_QUEUE
+task_create_missing_queues = False  # a typo in a queue's name must fail and not vanish
+task_default_queue_type = "classic" if _is_redis else "quorum"
+
+task_serializer = result_serializer = event_serializer = "json"
+accept_content = result_accept_content = ["json"]  # never pickle: whoever reaches the broker would run code
+
+task_acks_late = True  # a killed worker loses nothing
+task_reject_on_worker_lost = True
+task_acks_on_failure_or_timeout = True  # failures are filed by us, then acknowledged
+worker_prefetch_multiplier = 1
+worker_pool = "threads"  # the work is waiting for two HTTP services; one process shares client and budget
+worker_concurrency = 16
+worker_cancel_long_running_tasks_on_connection_loss = False  # threads cannot be cancelled; upserts may run twice
+worker_hijack_root_logger = False  # our own structured logs
+worker_send_task_events = True  # for Flower
+task_send_sent_event = True
+worker_soft_shutdown_timeout = 10.0  # with REMAP_SIGTERM=SIGQUIT: a bounded stop
+worker_enable_soft_shutdown_on_idle = True
+worker_eta_task_limit = 1000  # bounds what is held in memory for delays
+
+task_ignore_result = True  # outcomes belong in our own records
+result_backend = None
+enable_utc = True
+timezone = "UTC"
+
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None  # the default stops after 100
+broker_transport_options = (
+    {
+        "global_keyprefix": BROKER_KEY_PREFIX,
+        # at least twice (the longest countdown of 60 s + the longest task): below that, tasks would run twice
+        "visibility_timeout": 300,
+        "unacked_restore_interval": 5,  # the default sweeps every 100 s
+        "unacked_restore_throttle": 1,
+        "socket_timeout": 30,  # the default waits for ever
+        "socket_connect_timeout": 3,
+        "socket_keepalive": True,
+        "health_check_interval": 25,
+    }
+    if _is_redis
+    else {"confirm_publish": True, "confirm_timeout": 5}
+)
+broker_heartbeat = 0 if _is_redis else 10
+
+beat_schedule = {
+    "release-parked": {
+        "task": RELEASE_TASK,
+        "schedule": 5.0,
+        "options": {"queue": UPKEEP_QUEUE, "expires": 5},  # an outage must not leave a pile of them
+    },
+}

@@ -1,0 +1,229 @@
+"""The Flask application: one route per source. A route verifies, reads, publishes, answers; rules live elsewhere."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
+from prometheus_client import CONTENT_TYPE_LATEST
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from ingress import bitrix24, onec, robot
+from ingress.answers import (
+    MAX_BODY_BYTES,
+    Refusal,
+    answer_http_error,
+    answer_refusal,
+    queue_unavailable,
+    wrong_content_type,
+)
+from ingress.brackets import parse_brackets
+from ingress.logs import make_logger, start_sentry
+from ingress.metrics import Metrics
+from ingress.openapi import build_openapi
+from ingress.publisher import BrokerUnavailableError, Publisher
+from ingress.reading import Ignored, Reading
+from ingress.settings import Settings, load_settings
+from sync_worker.contract import ChangeEvent, Misfit, TaskMessage, event_message, misfit_message
+
+Clock = Callable[[], datetime]
+FORM = "application/x-www-form-urlencoded"
+_PROBES = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
+_MAX_LOGGED_PATH_CHARS = 100
+
+routes = Blueprint("ingress", __name__)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Ingress(Flask):
+    """Flask with the ingress's parts in typed places."""
+
+    def __init__(self, settings: Settings, publisher: Publisher, clock: Clock) -> None:
+        super().__init__("ingress", static_folder=None)
+        self.settings = settings
+        self.publisher = publisher
+        self.clock = clock
+        self.metrics = Metrics()
+        self.log = make_logger(settings.log_level)
+        self.openapi = build_openapi()
+        self.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1  # one more, see _read_body
+
+    def log_exception(self, exc_info: Any) -> None:
+        """The type and the place only: a message may quote what a stranger sent."""
+        type_, _, frames = exc_info
+        self.log.error("crashed", path=request.path, error=type_.__name__, frames=traceback.format_tb(frames))
+
+
+def create_app(
+    settings: Settings | None = None, *, publisher: Publisher | None = None, clock: Clock = utc_now
+) -> Ingress:
+    """The application, ready for a WSGI server. Errors: SettingsError, where `settings` are left to the environment."""
+    if settings is None:
+        settings = load_settings()
+    if publisher is None:
+        publisher = Publisher(settings.broker_url)
+    start_sentry(settings.sentry_dsn)
+    app = Ingress(settings, publisher, clock)
+    app.register_blueprint(routes)
+    app.register_error_handler(Refusal, answer_refusal)
+    app.register_error_handler(HTTPException, answer_http_error)
+    app.before_request(_start)
+    app.after_request(_finish)
+    return app
+
+
+@routes.post("/webhooks/bitrix24")
+def bitrix24_webhook() -> tuple[Response, int]:
+    app = _app()
+    _require_content_type(FORM)
+    form = bitrix24.parse_form(_read_body())
+    tokens = app.settings.b24_application_tokens
+    bitrix24.verify_token(form, tokens)
+    return _accept_bitrix24(bitrix24.read_event(form, seen_at=g.seen_at, tokens=tokens))
+
+
+@routes.route("/webhooks/bitrix24/robot", methods=["GET", "POST"])
+def bitrix24_robot() -> tuple[Response, int]:
+    tokens = _app().settings.b24_application_tokens
+    body = _read_body()
+    if body:
+        _require_content_type(FORM)
+    try:
+        query, form = parse_brackets(request.query_string), parse_brackets(body)
+    except ValueError as error:
+        raise Refusal(400, "unreadable", "there are too many parameters; name the record, and little else") from error
+    robot.verify_robot(query, form, tokens)
+    return _accept_bitrix24(robot.read_robot(query, form, seen_at=g.seen_at, tokens=tokens))
+
+
+@routes.post("/webhooks/1c")
+def onec_webhook() -> tuple[Response, int]:
+    _require_content_type("application/json")
+    body = _read_body()
+    onec.verify_signature(body, dict(request.headers), _app().settings.onec_webhook_secrets)
+    events, rejected = onec.read_events(onec.parse_events(body), seen_at=g.seen_at)
+    misfits = [item.misfit for item in rejected]
+    _publish(events, misfits, source="onec")
+    g.log = {"source": "onec", "accepted": len(events), "rejected": len(rejected), **_traces(events, misfits)}
+    return jsonify(accepted=len(events), rejected=[item.answer() for item in rejected]), 202
+
+
+@routes.get("/healthz")
+def healthz() -> Response:
+    return jsonify(status="alive")
+
+
+@routes.get("/readyz")
+def readyz() -> Response:
+    try:
+        _app().publisher.check()
+    except BrokerUnavailableError as error:
+        raise queue_unavailable() from error
+    return jsonify(status="ready")
+
+
+@routes.get("/metrics")
+def metrics() -> Response:
+    return Response(_app().metrics.render(), content_type=CONTENT_TYPE_LATEST)
+
+
+@routes.get("/openapi.json")
+def openapi() -> Response:
+    return jsonify(_app().openapi)
+
+
+def _accept_bitrix24(reading: Reading) -> tuple[Response, int]:
+    match reading:
+        case ChangeEvent():
+            _publish([reading], [], source="bitrix24")
+            g.log = {"source": "bitrix24", "outcome": "queued", **_described(reading)}
+            return jsonify(status="queued", trace=reading.trace), 202
+        case Misfit():
+            _publish([], [reading], source="bitrix24")
+            g.log = {"source": "bitrix24", "outcome": "kept", "trace": reading.trace}
+            return jsonify(status="kept", trace=reading.trace), 202
+        case Ignored():
+            _app().metrics.count_ignored(reading.code)
+            g.log = {"source": "bitrix24", "outcome": "ignored", "code": reading.code}
+            return jsonify(status="ignored"), 202
+
+
+def _publish(events: Iterable[ChangeEvent], misfits: Iterable[Misfit], *, source: str) -> None:
+    """All of one request in one go. Errors: a 503 refusal where the broker did not confirm every one."""
+    app = _app()
+    messages: list[TaskMessage] = [*map(event_message, events), *map(misfit_message, misfits)]
+    started = time.perf_counter()
+    try:
+        if messages:
+            app.publisher.publish(messages)
+    except BrokerUnavailableError as error:
+        g.log = {"source": source, "outcome": "refused", "broker": str(error.__cause__.__class__.__name__)}
+        raise queue_unavailable() from error
+    finally:
+        app.metrics.publish_seconds.observe(time.perf_counter() - started)
+    for event in events:
+        app.metrics.events.labels(source, event.entity.value).inc()
+    for _ in misfits:
+        app.metrics.misfits.labels(source).inc()
+
+
+def _read_body() -> bytes:
+    """The whole body. Errors: 413 over MAX_BODY_BYTES.
+
+    Werkzeug cuts a chunked body at MAX_CONTENT_LENGTH without a word, so one byte more is read and looked for.
+    """
+    body = request.get_data(cache=False)
+    if len(body) > MAX_BODY_BYTES:
+        raise RequestEntityTooLarge
+    return body
+
+
+def _require_content_type(expected: str) -> None:
+    if request.mimetype != expected:
+        raise wrong_content_type(expected)
+
+
+def _start() -> None:
+    g.seen_at = _app().clock()  # before the body is read: what is read of the record later is newer
+    g.log = {}
+
+
+def _finish(response: Response) -> Response:
+    app = _app()
+    known = request.url_rule is not None
+    app.metrics.answers.labels(str(request.url_rule) if known else "other", str(response.status_code)).inc()
+    level = "debug" if request.path in _PROBES else "info" if response.status_code < 400 else "warning"
+    getattr(app.log, level)(
+        "request",
+        method=request.method,
+        path=request.path[:_MAX_LOGGED_PATH_CHARS],
+        status=response.status_code,
+        **g.log,
+    )
+    return response
+
+
+def _described(event: ChangeEvent) -> dict[str, str]:
+    return {
+        "entity": event.entity.value,
+        "record": str(event.record),
+        "change": event.change.value,
+        "trace": event.trace,
+    }
+
+
+def _traces(events: Iterable[ChangeEvent], misfits: Iterable[Misfit]) -> dict[str, list[str]]:
+    return {"records": [f"{event.record} {event.trace}" for event in events], "kept": [item.trace for item in misfits]}
+
+
+def _app() -> Ingress:
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    assert isinstance(app, Ingress)  # noqa: S101  # create_app makes no other
+    return app

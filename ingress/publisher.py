@@ -1,0 +1,129 @@
+"""Putting messages into the broker so that they are safe there, or failing fast.
+
+Source of the time limits: reference/celery.md part 3, measured.
+"""
+
+# kombu ships a py.typed, and hardly any types
+# mypy: disable-error-code="attr-defined,no-untyped-call"
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from kombu import Connection, Exchange, Queue
+from kombu.exceptions import KombuError
+from kombu.pools import ProducerPool
+
+from sync_worker.contract import BROKER_KEY_PREFIX, EXCHANGE, TaskMessage, all_queues
+
+CONNECT_SECONDS = 1
+CONFIRM_SECONDS = 2
+QUICK_SECONDS = 0.25  # a kept connection that died meanwhile fails at once; a hung broker does not
+
+_RETRIES = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
+_REDIS_OPTIONS = {
+    **_RETRIES,
+    "socket_timeout": CONNECT_SECONDS,  # the default waits for ever
+    "socket_connect_timeout": CONNECT_SECONDS,
+    "socket_keepalive": True,
+    "global_keyprefix": BROKER_KEY_PREFIX,
+}
+_RABBITMQ_OPTIONS = {
+    **_RETRIES,
+    "confirm_publish": True,  # off by default, and then a publish may be lost without an error
+    "read_timeout": CONFIRM_SECONDS,
+    "write_timeout": CONFIRM_SECONDS,
+}
+
+
+class BrokerUnavailableError(Exception):
+    """The broker did not confirm: send again later. Some of the messages may be there; doing them twice is safe."""
+
+
+class Publisher:
+    """Sends tasks to their queues over kept connections; safe to share between threads."""
+
+    def __init__(self, broker_url: str, *, connections: int = 16) -> None:
+        """`connections` at once; a thread that finds none free waits, so give one to each thread."""
+        self._is_redis = urlsplit(broker_url).scheme.startswith("redis")
+        # Redis has no exchanges: kombu imitates them with a set of bindings, and drops a message without a word when
+        # that set is gone (after a FLUSHDB, or a failover to an empty replica). A list by its name is always there.
+        self._exchange = "" if self._is_redis else EXCHANGE
+        self.queues = _queues(is_redis=self._is_redis)
+        self._connection = Connection(
+            broker_url,
+            connect_timeout=CONNECT_SECONDS,
+            transport_options=dict(_REDIS_OPTIONS if self._is_redis else _RABBITMQ_OPTIONS),
+        )
+        self._connections = self._connection.Pool(limit=connections)
+        self._producers = ProducerPool(self._connections, limit=connections)
+
+    def publish(self, messages: Sequence[TaskMessage]) -> None:
+        """Return when the broker has confirmed them all. Errors: BrokerUnavailableError within a few seconds."""
+        started = time.monotonic()
+        try:
+            self._publish_once(messages)
+        except BrokerUnavailableError:
+            if time.monotonic() - started > QUICK_SECONDS:
+                raise
+            self._publish_once(messages)
+
+    def check(self) -> None:
+        """Return if the broker can be reached now. Errors: BrokerUnavailableError."""
+        connection = self._connection.clone()
+        try:
+            connection.default_channel.close()  # `channel()` would wait with kombu's own, much longer, patience
+        except self._errors as error:
+            raise BrokerUnavailableError(str(error)) from error
+        finally:
+            connection.release()
+
+    def close(self) -> None:
+        self._producers.force_close_all()
+        self._connections.force_close_all()
+
+    @property
+    def _errors(self) -> tuple[type[Exception], ...]:
+        return (KombuError, OSError, *self._connection.connection_errors, *self._connection.channel_errors)
+
+    def _publish_once(self, messages: Sequence[TaskMessage]) -> None:
+        try:
+            with self._producers.acquire(block=True) as producer:
+                try:
+                    self._send_all(producer, messages)
+                except BaseException:
+                    # whatever went wrong, the next one must not find a half-read answer on this connection
+                    producer.connection.collect()
+                    raise
+        except self._errors as error:
+            raise BrokerUnavailableError(str(error)) from error
+
+    def _send_all(self, producer: Any, messages: Sequence[TaskMessage]) -> None:
+        with producer.batch():  # one round trip for them all on Redis; RabbitMQ confirms one by one
+            for message in messages:
+                self._send(producer, message)
+
+    def _send(self, producer: Any, message: TaskMessage) -> None:
+        producer.publish(
+            message.body,
+            exchange=self._exchange,
+            routing_key=message.queue,
+            headers=message.headers,
+            correlation_id=message.correlation_id,
+            serializer="json",
+            delivery_mode=2,
+            declare=[self.queues[message.queue]],
+            mandatory=True,  # RabbitMQ: a message that no queue takes is an error, not a confirmation
+            confirm_timeout=CONFIRM_SECONDS,
+        )
+
+
+def _queues(*, is_redis: bool) -> dict[str, Queue]:
+    exchange = Exchange(EXCHANGE, type="topic", durable=True)
+    arguments = None if is_redis else {"x-queue-type": "quorum"}
+    return {
+        name: Queue(name, exchange, routing_key=name, durable=True, queue_arguments=arguments) for name in all_queues()
+    }

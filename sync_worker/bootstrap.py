@@ -1,0 +1,202 @@
+"""The composition root: what is plugged into what. Plain lines, read from top to bottom."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import redis
+import requests
+import structlog
+from requests.adapters import HTTPAdapter
+
+from sync_worker.domain.identity import EntityKind
+from sync_worker.domain.rules import BudgetRules, InvoiceKind
+from sync_worker.gateways.bitrix24.client import Bitrix24Client
+from sync_worker.gateways.bitrix24.contact import Bitrix24Counterparties
+from sync_worker.gateways.bitrix24.deal import Bitrix24Deals
+from sync_worker.gateways.bitrix24.directories import Directories
+from sync_worker.gateways.bitrix24.examine import Bitrix24Examiner, PortalSetup
+from sync_worker.gateways.bitrix24.invoice import invoice_gateway
+from sync_worker.gateways.bitrix24.lead import Bitrix24Leads
+from sync_worker.gateways.bitrix24.throttle import PLAN_LIMITS, Limits, Throttle
+from sync_worker.gateways.onec.about import OnecCapabilities, OnecExaminer
+from sync_worker.gateways.onec.client import OnecClient
+from sync_worker.gateways.onec.contact import OnecCounterparties
+from sync_worker.gateways.onec.documents import OnecInvoicesReader, OnecOrdersAndLeads
+from sync_worker.gateways.onec.states import OnecStates
+from sync_worker.outbox import CeleryOutbox, SendTask
+from sync_worker.settings import Settings
+from sync_worker.store.budget import Bucket
+from sync_worker.store.client import connect
+from sync_worker.store.dead_letters import RedisDeadLetters
+from sync_worker.store.links import RedisLinks
+from sync_worker.store.locks import RedisLocks
+from sync_worker.store.memories import RedisMemories
+from sync_worker.store.parked import RedisParked
+from sync_worker.store.slots import Slots
+from sync_worker.sync.counterparty import CounterpartyFlow
+from sync_worker.sync.deal import DealFlow
+from sync_worker.sync.invoice import InvoiceFlow
+from sync_worker.sync.lead import LeadFlow
+from sync_worker.sync.ports import Clock, Examiner
+from sync_worker.sync.status import StatusFlow
+from sync_worker.sync.worker import SyncWorker
+from sync_worker.telemetry import masker
+
+HTTP_CONNECTIONS = 32  # kept open to each system; more tasks than that at once wait for one
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gateways:
+    """Both systems, and what the commands need of them."""
+
+    bitrix24: Bitrix24Client
+    onec: OnecClient
+    examiners: tuple[Examiner, ...]
+    portal_setup: PortalSetup
+
+
+def build_gateways(settings: Settings, *, store: redis.Redis, clock: Clock) -> Gateways:
+    """The two clients, each behind its shared limit."""
+    throttle = Throttle(
+        bucket=Bucket(store, name="bitrix24"),
+        limits=_limits(settings.b24_plan, settings.rules.budget),
+        sleep=clock.sleep,
+    )
+    bitrix24 = Bitrix24Client(webhook_url=settings.b24_webhook_url, throttle=throttle, http=_http())
+    onec = OnecClient(
+        url=settings.onec_url,
+        user=settings.onec_user,
+        password=settings.onec_password,
+        slots=Slots(store, name="onec", limit=settings.onec_max_sessions),
+        clock=clock,
+        trace=_current_trace,
+    )
+    rules = settings.rules
+    mapped = {
+        status for pipeline in rules.pipelines.values() for status in (*pipeline.stages, *pipeline.ignore_statuses)
+    }
+    return Gateways(
+        bitrix24=bitrix24,
+        onec=onec,
+        examiners=(
+            Bitrix24Examiner(client=bitrix24, clock=clock, rules=rules),
+            OnecExaminer(
+                client=onec, clock=clock, session_cap=settings.onec_max_sessions, mapped_statuses=frozenset(mapped)
+            ),
+        ),
+        portal_setup=PortalSetup(client=bitrix24, rules=rules),
+    )
+
+
+def build_worker(
+    settings: Settings, *, send_task: SendTask, clock: Clock | None = None, store: redis.Redis | None = None
+) -> SyncWorker:
+    """Everything a task or a command needs. Opens no connection: the first use does."""
+    clock = SystemClock() if clock is None else clock
+    store = connect(settings.redis_url) if store is None else store
+    gateways = build_gateways(settings, store=store, clock=clock)
+    rules = settings.rules
+    links, memories, locks = RedisLinks(store), RedisMemories(store), RedisLocks(store)
+    directories = Directories(client=gateways.bitrix24, monotonic=time.monotonic)
+    states = OnecStates()
+    parties = Bitrix24Counterparties(
+        client=gateways.bitrix24, directories=directories, presets=rules.counterparties.presets
+    )
+    deals = Bitrix24Deals(client=gateways.bitrix24, directories=directories, portal_origin=settings.portal_origin)
+    documents = OnecOrdersAndLeads(client=gateways.onec)
+    counterparties = CounterpartyFlow(
+        bitrix24=parties,
+        onec=OnecCounterparties(client=gateways.onec),
+        requisites=parties,
+        states=states,
+        links=links,
+        memories=memories,
+        locks=locks,
+        rules=rules.counterparties,
+    )
+    return SyncWorker(
+        flows={
+            EntityKind.CONTACT: counterparties,
+            EntityKind.LEAD: LeadFlow(
+                leads=Bitrix24Leads(
+                    client=gateways.bitrix24, directories=directories, portal_origin=settings.portal_origin
+                ),
+                onec=documents,
+                links=links,
+                memories=memories,
+                locks=locks,
+                qualified_statuses=rules.qualified_lead_statuses,
+            ),
+            EntityKind.DEAL: DealFlow(
+                deals=deals,
+                onec=documents,
+                counterparties=counterparties,
+                links=links,
+                memories=memories,
+                locks=locks,
+                clock=clock,
+                rules=rules,
+            ),
+            EntityKind.INVOICE: InvoiceFlow(
+                cards=invoice_gateway(
+                    client=gateways.bitrix24,
+                    directories=directories,
+                    is_smart=rules.invoices.kind is InvoiceKind.SMART,
+                    category=rules.invoices.category,
+                ),
+                onec=OnecInvoicesReader(client=gateways.onec),
+                states=states,
+                counterparties=counterparties,
+                links=links,
+                memories=memories,
+                locks=locks,
+                rules=rules.invoices,
+            ),
+            EntityKind.STATUS: StatusFlow(
+                deals=deals, states=states, links=links, memories=memories, locks=locks, rules=rules
+            ),
+        },
+        capabilities=OnecCapabilities(client=gateways.onec, clock=clock),
+        links=links,
+        letters=RedisDeadLetters(store),
+        parked=RedisParked(store),
+        outbox=CeleryOutbox(send_task),
+        clock=clock,
+        max_age_hours=rules.max_age_hours,
+        code_version=version("bitrix24-onec-sync"),
+        mask=masker(settings.secrets()),
+    )
+
+
+def _limits(plan: str, budget: BudgetRules) -> Limits:
+    """The plan's, unless the rules say otherwise: a self-hosted portal has limits of its own."""
+    limits = PLAN_LIMITS[plan]
+    return Limits(
+        rate_per_second=budget.requests_per_second or limits.rate_per_second, burst=budget.burst or limits.burst
+    )
+
+
+def _http() -> requests.Session:
+    session = requests.Session()
+    session.mount("https://", HTTPAdapter(pool_maxsize=HTTP_CONNECTIONS))
+    session.mount("http://", HTTPAdapter(pool_maxsize=HTTP_CONNECTIONS))
+    session.headers["User-Agent"] = f"bitrix24-onec-sync/{version('bitrix24-onec-sync')}"
+    return session
+
+
+def _current_trace() -> str | None:
+    """The trace of the event that this thread is working on; sent to 1C as a header."""
+    trace = structlog.contextvars.get_contextvars().get("trace")
+    return str(trace) if trace else None

@@ -1,0 +1,150 @@
+"""`up`: everything on this machine."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from sync_worker.app import app
+from sync_worker.cli.ports import is_taken
+from sync_worker.cli.processes import (
+    embedded_redis,
+    exchange_programs,
+    start_supervisor,
+    stop_supervisor,
+    write_supervisor_conf,
+)
+from sync_worker.settings import Settings, load_settings
+
+READY_SECONDS = 60
+FLOWER_NOTE = "flower-auth"  # under SYNC_VAR: user:password, made where FLOWER_BASIC_AUTH is empty
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Running:
+    """An exchange that is up."""
+
+    ingress_url: str
+    flower_url: str
+    flower_auth: str  # user:password
+    redis_url: str
+
+
+@click.command()
+@click.option("--workers", default=1, show_default=True, help="Worker processes; each works on 16 events at once.")
+def up(workers: int) -> None:
+    """Run everything on this machine: Redis if there is no REDIS_URL, ingress, workers, beat, Flower.
+
+    A process that dies is started again. Ctrl-C stops them all.
+    """
+    settings = load_settings()
+    with running(settings, workers=workers) as place:
+        click.echo(f"ingress  {place.ingress_url}  (webhooks of Bitrix24 and 1C)")
+        click.echo(f"Flower   {place.flower_url}  (login: {_shown_auth(settings, place)})")
+        click.echo(f"logs     {settings.sync_var / 'log'}")
+        click.echo("Ctrl-C stops everything.")
+        wait_for_interrupt()
+        click.echo("stopping ...")
+
+
+def _shown_auth(settings: Settings, place: Running) -> str:
+    """A password that we made is told where it lies; one that was given is not told at all."""
+    user = place.flower_auth.partition(":")[0]
+    where = "FLOWER_BASIC_AUTH" if settings.flower_basic_auth else str(settings.sync_var / FLOWER_NOTE)
+    return f"{user}, password in {where}"
+
+
+@contextmanager
+def running(settings: Settings, *, workers: int) -> Iterator[Running]:
+    """The exchange's processes, ready to take events; all stopped when the block ends.
+
+    Errors: click.ClickException where a port is taken, or something does not come up.
+    """
+    for name, bind in (("INGRESS_BIND", settings.ingress_bind), ("FLOWER_BIND", settings.flower_bind)):
+        if is_taken(bind):
+            raise click.ClickException(f"{bind} is taken by another program; stop it or set {name} to a free port")
+    var = settings.sync_var.resolve()
+    var.mkdir(parents=True, exist_ok=True)
+    programs = exchange_programs(var=var, flower_bind=settings.flower_bind, workers=workers)
+    redis_url = settings.redis_url
+    if not os.environ.get("REDIS_URL"):
+        redis_program, redis_url = embedded_redis(var)
+        programs.insert(0, redis_program)
+    auth = settings.flower_basic_auth or _own_flower_auth(var)
+    # set for this process as well, so that commands run inside it (demo) speak to the same broker
+    os.environ["REDIS_URL"] = redis_url
+    supervisor = start_supervisor(write_supervisor_conf(var, programs), {"FLOWER_BASIC_AUTH": auth})
+    try:
+        place = Running(
+            ingress_url=f"http://{settings.ingress_bind}",
+            flower_url=f"http://{settings.flower_bind}",
+            flower_auth=auth,
+            redis_url=redis_url,
+        )
+        _wait_until_ready(place, log=var / "log", workers=workers)
+        yield place
+    finally:
+        stop_supervisor(supervisor)
+
+
+def wait_for_interrupt() -> None:
+    """Return on Ctrl-C, or when we are told to stop."""
+    import signal  # noqa: PLC0415
+    import threading  # noqa: PLC0415
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    while not stop.wait(timeout=1):
+        pass
+
+
+def _own_flower_auth(var: Path) -> str:
+    """Flower shows what the business does, so it is never open: without a given login it gets one of its own."""
+    note = var / FLOWER_NOTE
+    if not note.is_file():
+        note.touch(mode=0o600)
+        note.write_text(f"operator:{secrets.token_urlsafe(12)}", encoding="utf-8")
+    return note.read_text(encoding="utf-8").strip()
+
+
+def _wait_until_ready(place: Running, *, log: Path, workers: int) -> None:
+    waits = {
+        "ingress": lambda: _answers(f"{place.ingress_url}/readyz"),
+        "worker1": lambda: len(app.control.ping(timeout=0.5, limit=workers) or ()) >= workers,
+        "flower": lambda: _answers(f"{place.flower_url}/healthcheck"),
+    }
+    give_up_at = time.monotonic() + READY_SECONDS
+    for name, is_ready in waits.items():
+        while not _quietly(is_ready):
+            if time.monotonic() > give_up_at:
+                raise click.ClickException(f"{name} did not come up in {READY_SECONDS} s; see {log / name}.log")
+            time.sleep(0.2)
+
+
+def _quietly(is_ready: object) -> bool:
+    try:
+        return bool(is_ready())  # type: ignore[operator]
+    except OSError:
+        return False
+    except Exception as error:
+        if "redis" in type(error).__module__ or "kombu" in type(error).__module__:
+            return False  # the broker itself is only just starting
+        raise
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as reply:  # noqa: S310  # our own addresses
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

@@ -1,0 +1,57 @@
+"""Who is who on both sides, and what both sides last agreed on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from sync_worker.domain.identity import RecordRef, System
+from sync_worker.domain.merge import Baseline
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Link:
+    """ "This record and that record are the same thing." A tombstone once one of them was deleted."""
+
+    bitrix24: RecordRef
+    onec: RecordRef
+    deleted_in: System | None = None  # which side deleted its record; the link is kept as a tombstone
+
+    def other(self, ref: RecordRef) -> RecordRef:
+        return self.onec if ref.system is System.BITRIX24 else self.bitrix24
+
+    def bury(self, system: System) -> Link:
+        return replace(self, deleted_in=system)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Memory:
+    """What is remembered of one link beside the link itself."""
+
+    baseline: Baseline | None = None  # both ways: the field values last agreed on
+    sent: str | None = None  # one way: the fingerprint of what was last sent
+    sequence: int = 0  # 1C's write counter of the newest state that was handled
+    version: str | None = None  # 1C's version of that state
+    marks: Mapping[str, str] = field(default_factory=dict)  # small facts, such as the order number put in the timeline
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeadLetter:
+    """An event that waits for a person, with its reason. Never expires by itself."""
+
+    id: str
+    entity: str
+    record: RecordRef | None  # None where the event could not be read that far
+    partner: RecordRef | None  # the linked record on the other side
+    cause: str
+    message: str  # the remote's words or ours, masked
+    details: Mapping[str, Any]  # both values, candidates ... as the cause needs
+    event: Mapping[str, Any]  # the newest event of the record, ready to be replayed
+    attempts: int
+    first_at: datetime
+    last_at: datetime
+    waiting: int = 0  # later events of this record that are parked behind it
+    trace: str = ""
+    code_version: str = ""

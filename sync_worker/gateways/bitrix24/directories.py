@@ -1,0 +1,85 @@
+"""What changes seldom on a portal and is asked often: users, and the default invoice category."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sync_worker.domain.values import normalise_email, text_or_none
+from sync_worker.errors import RemoteRejected
+from sync_worker.gateways.bitrix24.client import Bitrix24Client
+
+LIFE_SECONDS = 600
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class User:
+    id: str
+    email: str | None  # None where the webhook's scope does not show e-mails (user_brief)
+    name: str | None
+
+
+@dataclass(kw_only=True, slots=True)
+class Directories:
+    """Answers from memory for ten minutes. Shared by the threads of one process."""
+
+    client: Bitrix24Client
+    monotonic: Callable[[], float]
+    _kept: dict[tuple[str, str], tuple[float, Any]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def user(self, id_: object) -> User | None:
+        """The user of this id; None for nobody, or somebody whom the webhook may not see."""
+        text = text_or_none(id_)
+        if not text or text == "0":
+            return None
+        found: User | None = self._recall("user", text, lambda: self._find_user({"ID": text}))
+        return found
+
+    def user_by_email(self, email: str | None) -> User | None:
+        wanted = normalise_email(email)
+        if wanted is None:
+            return None
+        found: User | None = self._recall("email", wanted, lambda: self._find_user({"EMAIL": wanted}, email=wanted))
+        return found
+
+    def invoice_category(self, wanted: int) -> int:
+        """The smart invoice category to use; 0 asks for the portal's default one."""
+        return wanted or int(self._recall("category", "31", self._default_invoice_category))
+
+    def _find_user(self, user_filter: dict[str, Any], *, email: str | None = None) -> User | None:
+        for row in self.client.call("user.get", FILTER=user_filter) or []:
+            user = _user(row)
+            if email is None or user.email == email:  # a filter that the scope does not allow is ignored
+                return user
+        return None
+
+    def _default_invoice_category(self) -> int:
+        answer = self.client.call("crm.category.list", entityTypeId=31) or {}
+        categories = answer.get("categories") or []
+        for category in categories:
+            if category.get("isDefault") == "Y":
+                return int(category["id"])
+        if not categories:
+            raise RemoteRejected(
+                "the portal has no smart invoice category; switch smart invoices on, or set invoices.kind"
+            )
+        return int(categories[0]["id"])
+
+    def _recall(self, kind: str, key: str, ask: Callable[[], Any]) -> Any:
+        now = self.monotonic()
+        with self._lock:
+            kept = self._kept.get((kind, key))
+        if kept and kept[0] > now:
+            return kept[1]
+        value = ask()
+        with self._lock:
+            self._kept[(kind, key)] = (now + LIFE_SECONDS, value)
+        return value
+
+
+def _user(row: dict[str, Any]) -> User:
+    name = " ".join(part for part in (text_or_none(row.get("LAST_NAME")), text_or_none(row.get("NAME"))) if part)
+    return User(id=str(row["ID"]), email=normalise_email(row.get("EMAIL")), name=name or None)

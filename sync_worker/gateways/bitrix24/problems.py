@@ -1,0 +1,113 @@
+"""Bitrix24's errors -> what happens next. The table is data; the client applies it.
+
+The code counts, compared without regard to case; the HTTP status is the fallback, and the text only where the code is
+empty, as it is in most old CRM methods. Source: reference/bitrix24, 1.3 (system and method codes), read 2026-11.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sync_worker.errors import (
+    LinkBroken,
+    Misconfigured,
+    OutcomeUnknown,
+    RateLimited,
+    RemoteRejected,
+    RemoteUnavailable,
+    SyncError,
+)
+
+OPERATING_WAIT_SECONDS = 60  # one bucket of the ten-minute window
+
+
+def _rejected(text: str, code: str) -> SyncError:
+    return RemoteRejected(text, code=code)
+
+
+def _rate_limited(text: str, _code: str) -> SyncError:
+    return RateLimited(text, retry_after_seconds=5)
+
+
+def _method_exhausted(text: str, _code: str) -> SyncError:
+    return RateLimited(text, retry_after_seconds=OPERATING_WAIT_SECONDS)
+
+
+def _misconfigured(text: str, _code: str) -> SyncError:
+    return Misconfigured(text)
+
+
+def _gone(text: str, _code: str) -> SyncError:
+    return LinkBroken(text)
+
+
+def _passing(text: str, _code: str) -> SyncError:
+    return RemoteUnavailable(text)
+
+
+def _moved(text: str, _code: str) -> SyncError:
+    return Misconfigured(f"{text}: the portal's address has changed; put the new one into B24_WEBHOOK_URL")
+
+
+BY_CODE: Mapping[str, Callable[[str, str], SyncError]] = {
+    "query_limit_exceeded": _rate_limited,
+    "operation_time_limit": _method_exhausted,
+    "overload_limit": _misconfigured,  # blocked by support: no retry helps, a person has to call them
+    "internal_server_error": _passing,
+    "error_unexpected_answer": _passing,
+    "no_auth_found": _misconfigured,
+    "invalid_credentials": _misconfigured,
+    "expired_token": _misconfigured,
+    "insufficient_scope": _misconfigured,
+    "user_access_error": _misconfigured,
+    "allowed_only_intranet_user": _misconfigured,
+    "wrong_auth_type": _misconfigured,
+    "payment_required": _misconfigured,
+    "portal_deleted": _misconfigured,
+    "invalid_request": _misconfigured,
+    "error_method_not_found": _misconfigured,
+    "error_manifest_is_not_available": _misconfigured,
+    "not_found": _gone,
+    "owner_not_found": _gone,
+}
+
+BY_STATUS: Mapping[int, Callable[[str, str], SyncError]] = {
+    301: _moved,
+    302: _moved,
+    307: _moved,
+    308: _moved,
+    401: _misconfigured,
+    403: _misconfigured,
+    404: _misconfigured,
+    429: _method_exhausted,
+}
+
+
+def problem_error(method: str, status: int, problem: Mapping[str, Any], *, is_write: bool) -> SyncError:
+    """The error that an answer means. `problem` is {"error", "error_description"}, or {} for a body that is no JSON."""
+    code = str(problem.get("error") or "").strip()
+    description = str(problem.get("error_description") or "").strip()
+    text = f"Bitrix24 {method}: {description or code or f'HTTP {status}'}" + (
+        f" [{code}]" if code and description else ""
+    )
+    if make := BY_CODE.get(code.lower()):
+        return _unknown_if_written(make(text, code), is_write=is_write)
+    if _says_missing(description):
+        return LinkBroken(text)
+    if make := BY_STATUS.get(status):
+        return make(text, code)
+    if status >= 500:
+        return _unknown_if_written(RemoteUnavailable(text), is_write=is_write)
+    return RemoteRejected(text, code=code)
+
+
+def _unknown_if_written(error: SyncError, *, is_write: bool) -> SyncError:
+    """A server error says nothing of whether a write was done before it."""
+    return OutcomeUnknown(str(error)) if is_write and type(error) is RemoteUnavailable else error
+
+
+def _says_missing(description: str) -> bool:
+    """The old methods have no code for a missing record, only these texts (reference 1.3, 5.10)."""
+    text = description.lower().rstrip(". ")
+    return text in ("not found", "element not found") or (text.endswith("is not found") and "smart process" not in text)

@@ -1,0 +1,83 @@
+"""A Bitrix24 deal with its rows and contacts -> Deal, its fields as 1C takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sync_worker.domain.identity import RecordRef, RecordType
+from sync_worker.domain.values import decimal_or_zero, money_text, multiline_or_none, text_or_none
+from sync_worker.entities.deal import Deal, order_row
+from sync_worker.gateways.bitrix24.directories import User
+from sync_worker.gateways.bitrix24.schemas import ONEC_ID_FIELD
+from sync_worker.gateways.bitrix24.schemas.lead import party_ref, person
+
+
+def read_deal(
+    ref: RecordRef,
+    card: Mapping[str, Any],
+    *,
+    rows: Sequence[Mapping[str, Any]],
+    contacts: Sequence[Mapping[str, Any]],
+    history: Sequence[Mapping[str, Any]],
+    responsible: User | None,
+    card_url: str,
+) -> Deal:
+    """Build it out of crm.deal.get, productrows.get, contact.items.get and stagehistory.list."""
+    return Deal(
+        ref=ref,
+        category=int(card.get("CATEGORY_ID") or 0),
+        stage=str(card.get("STAGE_ID") or ""),
+        is_closed=card.get("STAGE_SEMANTIC_ID") in ("S", "F") or card.get("CLOSED") == "Y",
+        fields={
+            "title": text_or_none(card.get("TITLE")) or f"Сделка {ref.id}",
+            "amount": money_text(decimal_or_zero(card.get("OPPORTUNITY"))),
+            "currency": text_or_none(card.get("CURRENCY_ID")) or "RUB",
+            "rows": [read_row(row) for row in sorted(rows, key=lambda row: int(row.get("SORT") or 0))],
+            "responsible": person(responsible),
+            "comment": multiline_or_none(card.get("COMMENTS")),
+            "url": card_url,
+        },
+        company=party_ref(RecordType.COMPANY, card.get("COMPANY_ID")),
+        contact=_primary_contact(contacts),
+        past_stages=tuple((str(item["STAGE_ID"]), datetime.fromisoformat(item["CREATED_TIME"])) for item in history),
+        onec_id=text_or_none(card.get(ONEC_ID_FIELD)),
+    )
+
+
+def _primary_contact(contacts: Sequence[Mapping[str, Any]]) -> RecordRef | None:
+    primary = next((contact for contact in contacts if contact.get("IS_PRIMARY") == "Y"), None)
+    chosen = primary or (contacts[0] if contacts else None)
+    return party_ref(RecordType.CONTACT, chosen["CONTACT_ID"]) if chosen else None
+
+
+def read_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """One product row as the contract has it.
+
+    PRICE is after discount with tax, PRICE_EXCLUSIVE after discount without; PRICE_BRUTTO and PRICE_NETTO are the same
+    two before discount (reference 3.10). Which pair counts says TAX_INCLUDED.
+    """
+    is_tax_included = row.get("TAX_INCLUDED") == "Y"
+    paid, full = ("PRICE", "PRICE_BRUTTO") if is_tax_included else ("PRICE_EXCLUSIVE", "PRICE_NETTO")
+    paid_price = _price(row, paid, "PRICE")
+    return order_row(
+        name=text_or_none(row.get("PRODUCT_NAME")) or "Товар",
+        quantity=decimal_or_zero(row.get("QUANTITY")),
+        full_price=max(_price(row, full, paid), paid_price),
+        paid_price=paid_price,
+        vat_rate=None if row.get("TAX_RATE") is None else decimal_or_zero(row.get("TAX_RATE")),
+        vat_included=is_tax_included,
+        unit=text_or_none(row.get("MEASURE_CODE")),
+        product_external_id=_product(row.get("PRODUCT_ID")),
+    )
+
+
+def _price(row: Mapping[str, Any], name: str, fallback: str) -> Decimal:
+    return decimal_or_zero(row.get(name) if row.get(name) is not None else row.get(fallback))
+
+
+def _product(id_: object) -> str | None:
+    text = text_or_none(id_)
+    return None if text in (None, "0") else f"b24:product:{text}"

@@ -1,0 +1,214 @@
+"""Every request to 1C leaves through here: counted against the sessions, timed out, its errors translated once.
+
+Nothing above this module sees an URL, a status or a `requests` type. Exceptions of `requests` are never chained:
+their texts hold the query.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import HTTPBasicAuth
+from urllib3.exceptions import NewConnectionError
+
+from sync_worker.errors import Misconfigured, RemoteUnavailable, SyncError
+from sync_worker.gateways.onec.bodies import decode_json
+from sync_worker.gateways.onec.problems import Answer, Call, is_session_gone, lost_answer, refusal_error
+from sync_worker.gateways.onec.sessions import COOKIE, SessionCookies, session_headers
+
+SERVICE_PATH = "hs/crm-exchange/v1"
+USER_AGENT = "bitrix24-onec-sync"
+POOL_SIZE = 16  # kept connections; how many are used at once is for the slots to say
+PAGE_SIZE = 500
+
+
+class Slots(Protocol):
+    """The cap on calls at once, shared by all workers."""
+
+    def hold(self, max_wait_seconds: float) -> AbstractContextManager[object]:
+        """Hold one while the block runs. Errors: RateLimited where none was free in time."""
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The time, aware and in UTC."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timeouts:
+    """How long one call may wait for what. The first call after idle takes over 30 s (notes on 1C, 1.6)."""
+
+    connect_seconds: float = 10
+    read_seconds: float = 120
+    slot_seconds: float = 30
+
+
+def no_trace() -> str | None:
+    return None
+
+
+class OnecClient:
+    """One base. Thread-safe: tasks that run at once share it.
+
+    `trace` gives the id that is sent as X-Trace-Id, such as a ContextVar's `get`. Without `cookies` each call has a
+    session of its own, and only the publication's own pool (reuseSessions="autouse") saves any.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        user: str,
+        password: str,
+        slots: Slots,
+        clock: Clock,
+        http: requests.Session | None = None,
+        timeouts: Timeouts = Timeouts(),
+        cookies: SessionCookies | None = None,
+        trace: Callable[[], str | None] = no_trace,
+    ) -> None:
+        self._root = f"{url.rstrip('/')}/{SERVICE_PATH}"
+        # as bytes: requests would encode a Cyrillic login as latin-1, and 1C expects UTF-8
+        self._auth = HTTPBasicAuth(user.encode(), password.encode())
+        self._slots = slots
+        self._clock = clock
+        self._http = open_http() if http is None else http
+        self._timeouts = timeouts
+        self._cookies = cookies
+        self._trace = trace
+
+    def get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Return the JSON object at `path`, such as /about.
+
+        Errors: RateLimited (no slot), RemoteUnavailable, RemoteRejected, Misconfigured.
+        """
+        return self._run(Call(method="GET", path=path), query_text(params or {}), None)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Send one JSON object and return the one that comes back; an empty one for 204.
+
+        Errors: as `get`, and OutcomeUnknown where the answer was lost after sending.
+        """
+        return self._run(Call(method="POST", path=path), "", json.dumps(body, ensure_ascii=False).encode())
+
+    def list_all(self, path: str, params: Mapping[str, str]) -> list[dict[str, Any]]:
+        """All items of all pages. One that changes meanwhile is there once, in its newest state."""
+        items: dict[str, dict[str, Any]] = {}
+        after: str | None = None
+        while True:
+            paging = {"limit": str(PAGE_SIZE)} | ({"after": after} if after else {})
+            page = self.get(path, {**params, **paging})
+            items.update((item["ref"], item) for item in _read_items(path, page))
+            after = page.get("next")
+            if not after:
+                return list(items.values())
+
+    def close(self) -> None:
+        """Close the kept connections. 1C ends idle sessions by itself."""
+        self._http.close()
+
+    def _run(self, call: Call, query: str, body: bytes | None) -> dict[str, Any]:
+        with self._slots.hold(max_wait_seconds=self._timeouts.slot_seconds):
+            answer = self._send_in_session(call, query, body)
+        return self._read(call, answer)
+
+    def _send_in_session(self, call: Call, query: str, body: bytes | None) -> Answer:
+        """Send in a kept session where there is one. One that has ended is replaced once: the call was not done."""
+        if self._cookies is None:
+            return self._send(call, query, body, {})
+        cookie = self._cookies.take()
+        answer = self._send(call, query, body, session_headers(cookie))
+        if cookie and is_session_gone(answer):
+            cookie = None
+            answer = self._send(call, query, body, session_headers(None))
+        if kept := answer.session or cookie:
+            self._cookies.give_back(kept)
+        return answer
+
+    def _send(self, call: Call, query: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
+        try:
+            reply = self._http.request(
+                call.method,
+                f"{self._root}{call.path}{query}",
+                data=body,
+                headers={**self._headers(), **headers},
+                auth=self._auth,
+                timeout=(self._timeouts.connect_seconds, self._timeouts.read_seconds),
+                allow_redirects=False,  # a followed POST would lose its body, and the password would go elsewhere
+            )
+        except requests.RequestException as error:
+            raise network_error(call, error) from None
+        return Answer(
+            status=reply.status_code,
+            body=reply.content,
+            retry_after=reply.headers.get("Retry-After"),
+            session=reply.cookies.get(COOKIE),
+        )
+
+    def _headers(self) -> dict[str, str]:
+        trace = self._trace()
+        return {
+            "User-Agent": USER_AGENT,
+            "Accept": "application/json",
+            "Content-Type": "application/json; charset=utf-8",
+            **({"X-Trace-Id": trace} if trace else {}),
+        }
+
+    def _read(self, call: Call, answer: Answer) -> dict[str, Any]:
+        if answer.status == 204:
+            return {}
+        if not 200 <= answer.status < 300:
+            raise refusal_error(call, answer, now=self._clock.now())
+        content = decode_json(answer.body)
+        if not isinstance(content, dict):
+            raise lost_answer(call, f"the answer is not what the service sends (HTTP {answer.status}, no JSON object)")
+        return content
+
+
+def open_http() -> requests.Session:
+    """Pooled connections that threads may share. A shared cookie jar would put two calls into one 1C session."""
+    http = requests.Session()
+    http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    adapter = HTTPAdapter(pool_connections=1, pool_maxsize=POOL_SIZE, max_retries=0)
+    http.mount("https://", adapter)
+    http.mount("http://", adapter)
+    return http
+
+
+def query_text(params: Mapping[str, str]) -> str:
+    """`?name=value&…` with %20 for a space: 1C takes a + literally, and that is what `params=` would send."""
+    pairs = "&".join(f"{name}={quote(value, safe='')}" for name, value in params.items())
+    return f"?{pairs}" if pairs else ""
+
+
+def network_error(call: Call, error: requests.RequestException) -> SyncError:
+    """The error for a call that brought no answer. What was never sent may simply be sent again, a write too."""
+    if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return Misconfigured(f"{call}: the certificate of ONEC_URL is not trusted here")
+    if _was_never_sent(error):
+        return RemoteUnavailable(f"{call}: cannot connect ({type(error).__name__})")
+    return lost_answer(call, f"the answer was lost ({type(error).__name__})")
+
+
+def _was_never_sent(error: requests.RequestException) -> bool:
+    """True where no connection was made. urllib3 says so by the class of the innermost reason."""
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return True
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(reason, NewConnectionError)
+
+
+def _read_items(path: str, page: Mapping[str, Any]) -> list[dict[str, Any]]:
+    items = page.get("items")
+    if not isinstance(items, list):
+        raise RemoteUnavailable(f"1C GET {path}: the answer has no list of items")
+    return items

@@ -1,0 +1,1 @@
+"""Shapes: the contract's JSON on one side, entities on the other. Pure; one file an entity."""

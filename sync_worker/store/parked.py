@@ -1,0 +1,76 @@
+"""Events set aside until a time: waits too long for a countdown in the broker. One entry a record and kind of work.
+
+Shape: `sync:parked:events` "deal bitrix24:deal:7" -> JSON of event and reason; `sync:parked:ready` names by the
+millisecond they are ready; `sync:parked:released` names handed out and not yet forgotten.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+import redis
+
+from sync_worker.contract import ChangeEvent
+from sync_worker.store.client import load_script, translating
+from sync_worker.store.newer import newer_event
+
+LEASE_SECONDS = 60  # a releaser that has not queued an event by then is taken for dead
+
+_KEYS = [f"sync:parked:{part}" for part in ("events", "ready", "released")]
+_EVENTS = _KEYS[0]
+
+
+class RedisParked:
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._park = load_script(client, "park")
+        self._release = load_script(client, "release_parked")
+        self._forget = load_script(client, "forget_parked")
+
+    @translating()
+    def park(self, event: ChangeEvent, *, ready_at: datetime, reason: str) -> None:
+        """Set it aside. Of two of one record the newer event is kept, and the earlier time."""
+        name = _name(event)
+        while True:
+            content: Any = self._client.hget(_EVENTS, name)
+            kept = event if content is None else newer_event(_read_event(content), event)
+            args = [name, content or "", _write(kept, reason), _milliseconds(ready_at)]
+            if self._park(keys=_KEYS, args=args):
+                return
+
+    @translating()
+    def release(self, now: datetime, *, limit: int) -> list[ChangeEvent]:
+        """Events whose time has come, the longest waiting first. One that is not forgotten within LEASE_SECONDS,
+        because its releaser died, is handed out again; until then nobody else gets it.
+        """
+        now_ms = _milliseconds(now)
+        contents = self._release(keys=_KEYS, args=[now_ms, limit, now_ms + LEASE_SECONDS * 1000])
+        return [_read_event(content) for content in contents]
+
+    @translating()
+    def forget(self, event: ChangeEvent) -> None:
+        """It is in the queue. Where its record was parked again since its release, that stays."""
+        self._forget(keys=_KEYS, args=[_name(event)])
+
+    @translating()
+    def count(self) -> int:
+        number: Any = self._client.hlen(_EVENTS)
+        return int(number)
+
+
+def _name(event: ChangeEvent) -> str:
+    return f"{event.entity} {event.record}"
+
+
+def _write(event: ChangeEvent, reason: str) -> str:
+    return json.dumps({"event": event.dump(), "reason": reason}, separators=(",", ":"))
+
+
+def _read_event(content: str) -> ChangeEvent:
+    return ChangeEvent.load(json.loads(content)["event"])
+
+
+def _milliseconds(at: datetime) -> int:
+    return int(at.timestamp() * 1000)

@@ -1,0 +1,97 @@
+"""At most so many at once, over all processes: calls to a 1C base that has only a few sessions."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import redis
+
+from sync_worker.errors import RateLimited, StoreUnavailable
+from sync_worker.store.client import load_script, translating
+from sync_worker.store.keeper import Keeper
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.02  # whoever is next asks this often, those behind him the less the further behind
+LONGEST_POLL_SECONDS = 0.25
+PATIENCE_SECONDS = 3.0  # who has not asked for so long has lost his place in line
+
+
+class Slots:
+    """`limit` slots that all who use the same `name` share, given in the order of asking.
+
+    A killed holder's slot is free after `lease_seconds`.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        *,
+        name: str,
+        limit: int,
+        lease_seconds: float = 15,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._name = name
+        self._limit = limit
+        self._lease_ms = int(lease_seconds * 1000)
+        self._sleep = sleep
+        self._monotonic = monotonic
+        self._keeper = Keeper(every_seconds=lease_seconds / 3)
+        self._take_slot = load_script(client, "take_slot")
+        self._renew_slot = load_script(client, "renew_slot")
+        self._holders, self._line, self._askers = (f"sync:slots:{name}{part}" for part in ("", ":line", ":askers"))
+
+    @contextmanager
+    def hold(self, max_wait_seconds: float) -> Iterator[None]:
+        """Hold a slot for the block; wait for it at most so long.
+
+        Errors: RateLimited where none came free in time, StoreUnavailable.
+        """
+        token = uuid.uuid4().hex
+        try:
+            self._wait_for_slot(token, max_wait_seconds)
+            lease = self._keeper.keep(f"a slot of {self._name}", lambda: self._renew(token))
+            try:
+                yield
+            finally:
+                self._keeper.drop(lease)
+        finally:
+            self._leave(token)
+
+    def _wait_for_slot(self, token: str, max_wait_seconds: float) -> None:
+        give_up_at = self._monotonic() + max_wait_seconds
+        while place := self._take(token):
+            left_seconds = give_up_at - self._monotonic()
+            if left_seconds <= 0:
+                raise RateLimited(
+                    f"all {self._limit} slots of {self._name} were in use for {max_wait_seconds:g} s",
+                    retry_after_seconds=max(1.0, max_wait_seconds / 2),
+                )
+            self._sleep(min(POLL_SECONDS * place, LONGEST_POLL_SECONDS, left_seconds))
+
+    @translating()
+    def _take(self, token: str) -> int:
+        """0 where the slot is ours, else our place in line."""
+        keys = [self._holders, self._line, self._askers]
+        return int(self._take_slot(keys=keys, args=[token, self._limit, self._lease_ms, int(PATIENCE_SECONDS * 1000)]))
+
+    @translating()
+    def _renew(self, token: str) -> bool:
+        return bool(self._renew_slot(keys=[self._holders], args=[token, self._lease_ms]))
+
+    def _leave(self, token: str) -> None:
+        """Give back the slot or the place in line. Nothing is raised: the block's work is done."""
+        try:
+            with translating(), self._client.pipeline() as pipeline:
+                for key in (self._holders, self._line, self._askers):
+                    pipeline.zrem(key, token)
+                pipeline.execute()
+        except StoreUnavailable as error:
+            logger.warning("a slot of %s could not be given back and will run out: %s", self._name, error)

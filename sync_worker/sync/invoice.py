@@ -1,0 +1,148 @@
+"""1C invoice -> its card in Bitrix24, on the deal that it belongs to. 1C owns all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sync_worker.contract import Change, ChangeEvent
+from sync_worker.domain.identity import EntityKind, RecordRef, RecordType, System
+from sync_worker.domain.link import Link, Memory
+from sync_worker.domain.outcome import Outcome
+from sync_worker.domain.rules import InvoiceRules
+from sync_worker.domain.values import decimal_or_zero, fingerprint, kopecks, money_text
+from sync_worker.entities.invoice import Invoice, InvoiceCard, invoice_title
+from sync_worker.errors import LinkBroken
+from sync_worker.sync.counterparty import CounterpartyFlow
+from sync_worker.sync.one_way import gone
+from sync_worker.sync.ports import InvoiceCards, Links, Locks, Memories, OnecInvoices, OnecStates
+
+ENTITY = EntityKind.INVOICE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InvoiceFlow:
+    cards: InvoiceCards
+    onec: OnecInvoices
+    states: OnecStates
+    counterparties: CounterpartyFlow
+    links: Links
+    memories: Memories
+    locks: Locks
+    rules: InvoiceRules
+
+    def subject(self, event: ChangeEvent) -> RecordRef | None:
+        return event.record
+
+    def handle(self, event: ChangeEvent) -> Outcome:
+        if event.record.system is System.BITRIX24:
+            return self._touched_in_bitrix24(event)
+        with self.locks.hold(str(event.record)):
+            if event.change is Change.DELETED or event.onec is None:
+                return gone(event.record, self.links)
+            invoice = self.states.invoice(event.record, event.onec)
+            memory = self.memories.get(ENTITY, invoice.ref)
+            if memory.sent is not None and invoice.sequence <= memory.sequence:
+                return Outcome.STALE
+            return self._show(invoice)
+
+    def _touched_in_bitrix24(self, event: ChangeEvent) -> Outcome:
+        """Our own echo, or somebody edited the card: then 1C's values are put back."""
+        link = self.links.find(event.record)
+        if link is None or link.deleted_in:
+            return Outcome.SKIPPED
+        with self.locks.hold(str(link.onec)):
+            if event.change is Change.DELETED:
+                return gone(event.record, self.links)
+            current = self.cards.read(event.record)
+            if current is None:
+                return gone(event.record, self.links)
+            if fingerprint(current.fields) == self.memories.get(ENTITY, link.onec).sent:
+                return Outcome.ECHO
+            invoice = self.onec.read(link.onec)
+            if invoice is None or invoice.is_deleted:
+                return gone(link.onec, self.links)
+            return self._show(invoice)
+
+    def _show(self, invoice: Invoice) -> Outcome:
+        card = self._card(invoice)
+        link = self.links.find(invoice.ref)
+        if link is not None and link.deleted_in:
+            return Outcome.SKIPPED
+        ref = link.bitrix24 if link else self.cards.find(card.xml_id)
+        created = ref is None
+        if ref is None:
+            ref = self.cards.create(card)
+        if link is None:
+            self.links.save(Link(bitrix24=ref, onec=invoice.ref))  # at once: losing it means a second invoice
+        current = self.cards.read(ref)
+        if current is None:
+            raise LinkBroken(f"{ref}, the card of {invoice.ref}, is gone")
+        written = self.cards.update(ref, current, card)
+        self._remember(invoice, ref, current if not written else self.cards.read(ref))
+        if created:
+            return Outcome.CREATED
+        return Outcome.UPDATED if written else Outcome.UNCHANGED
+
+    def _remember(self, invoice: Invoice, ref: RecordRef, after: InvoiceCard | None) -> None:
+        """Keep what the portal made of it: a value that it writes in its own way would else never be at rest."""
+        if after is None:
+            raise LinkBroken(f"{ref}, the card of {invoice.ref}, is gone")
+        memory = Memory(sent=fingerprint(after.fields), sequence=invoice.sequence, version=invoice.version)
+        self.memories.save(ENTITY, invoice.ref, memory)
+
+    def _card(self, invoice: Invoice) -> InvoiceCard:
+        fields = invoice.fields
+        party = self._party(invoice)
+        deal = self._deal(invoice)
+        return InvoiceCard(
+            xml_id=invoice.ref.id,
+            fields={
+                "title": invoice_title(fields["number"], fields["date"]),
+                "opportunity": money_text(decimal_or_zero(fields["amount"])),
+                "currency": fields["currency"],
+                "begin_on": fields["date"],
+                "pay_before": fields.get("pay_before"),
+                "stage": self.rules.stages[fields["status"]],
+                "comment": fields.get("comment"),
+                "deal_id": deal.id if deal else None,
+                "company_id": party.id if party and party.type is RecordType.COMPANY else None,
+                "contact_id": party.id if party and party.type is RecordType.CONTACT else None,
+                "rows": [card_row(row) for row in fields.get("rows") or []],
+            },
+        )
+
+    def _deal(self, invoice: Invoice) -> RecordRef | None:
+        """The deal of the invoice's order; None for an order that no deal made."""
+        if invoice.order_deal is not None:
+            return invoice.order_deal
+        link = self.links.find(invoice.order) if invoice.order else None
+        return link.bitrix24 if link and not link.deleted_in else None
+
+    def _party(self, invoice: Invoice) -> RecordRef | None:
+        if invoice.counterparty_party is not None:
+            return invoice.counterparty_party
+        return self.counterparties.ensure_in_bitrix24(invoice.counterparty) if invoice.counterparty else None
+
+
+def card_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A contract row as Bitrix24 shows it: the price of one unit after discount, with VAT."""
+    quantity = decimal_or_zero(row["quantity"])
+    amount = row.get("amount")
+    paid = (
+        decimal_or_zero(amount)
+        if amount is not None
+        else decimal_or_zero(row["price"]) * quantity - decimal_or_zero(row.get("discount"))
+    )
+    rate, included = row.get("vat_rate"), row.get("vat_included", True)
+    if rate is not None and not included:
+        paid *= 1 + decimal_or_zero(rate) / 100
+    return {
+        "name": row["name"],
+        "quantity": format(quantity.normalize(), "f"),
+        "price": money_text(kopecks(paid / quantity) if quantity else Decimal(0)),
+        "tax_rate": None if rate is None else format(decimal_or_zero(rate).normalize(), "f"),
+        "is_tax_included": bool(included),
+    }

@@ -1,0 +1,161 @@
+"""One event from the queue to its outcome, and what becomes of it when that fails."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Protocol
+
+from sync_worker.contract import ChangeEvent, Misfit
+from sync_worker.domain.identity import EntityKind, RecordRef
+from sync_worker.domain.link import DeadLetter
+from sync_worker.domain.outcome import Outcome
+from sync_worker.errors import NotYetLinked, SyncError
+from sync_worker.sync.ports import CapabilityCheck, Clock, DeadLetters, Links, Outbox, Parked
+from sync_worker.sync.retry_policy import Decision, GiveUp, Halt, Park, WaitFor, decide
+
+
+class Flow(Protocol):
+    """How one entity travels."""
+
+    def subject(self, event: ChangeEvent) -> RecordRef | None:
+        """The record that the event is really about; None where it is about nothing of ours."""
+
+    def handle(self, event: ChangeEvent) -> Outcome: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyncWorker:
+    """What a task needs, built once a process by `bootstrap`."""
+
+    flows: Mapping[EntityKind, Flow]
+    capabilities: CapabilityCheck
+    links: Links
+    letters: DeadLetters
+    parked: Parked
+    outbox: Outbox
+    clock: Clock
+    max_age_hours: int
+    code_version: str
+    mask: Callable[[str], str]
+
+    def resolve(self, event: ChangeEvent) -> ChangeEvent | None:
+        """The event with the record that it is really about; None where it is about nothing of ours."""
+        subject = self.flows[event.entity].subject(event)
+        return replace(event, record=subject) if subject else None
+
+    def handle(self, event: ChangeEvent) -> Outcome:
+        """Bring a resolved event's record into agreement. Errors: SyncError, for `settle` to decide upon."""
+        if self.capabilities.missing(event.entity):
+            return Outcome.OFF
+        letter = self.letters.blocking(event.entity, self._names(event.record))
+        if letter is not None and letter.id != event.letter:
+            self.letters.park_behind(letter, event)
+            return Outcome.PARKED
+        outcome = self.flows[event.entity].handle(event)
+        if event.letter:
+            self.letters.remove(event.letter)
+        return outcome
+
+    def settle(self, event: ChangeEvent, error: Exception) -> Decision:
+        """Decide what happens next, and see to it that the event is safe: parked, or a dead letter.
+
+        A `WaitFor` is the caller's to carry out. Errors: StoreUnavailable, where the event is safe nowhere but in
+        the queue it came from.
+        """
+        now = self.clock.now()
+        decision = decide(
+            error,
+            attempts=event.attempts,
+            age_seconds=(now - event.seen_at).total_seconds(),
+            max_age_seconds=self.max_age_hours * 3600,
+            jitter=random.random(),  # noqa: S311  # spreads retries; no secret depends on it
+        )
+        if isinstance(error, NotYetLinked) and error.need is not None:
+            self._send_first(event, error.need)
+        if isinstance(decision, (Park, Halt)):
+            again = after_failure(event, decision)
+            ready_at = now + timedelta(seconds=decision.seconds)
+            self.parked.park(again, ready_at=ready_at, reason=self.mask(str(error)))
+        elif isinstance(decision, GiveUp):
+            self.letters.add(self._letter(event, error))
+        return decision
+
+    def keep(self, misfit: Misfit) -> DeadLetter:
+        """File an event that could not be read."""
+        return self.letters.add(
+            DeadLetter(
+                id="",  # the store gives one
+                entity=misfit.entity.value if misfit.entity else "unknown",
+                record=None,
+                partner=None,
+                cause="bad_event",
+                message=f"an event from {misfit.system} fits no schema",
+                details={"errors": dict(misfit.errors), "raw": dict(misfit.raw)},
+                event={},
+                attempts=1,
+                first_at=misfit.seen_at,
+                last_at=misfit.seen_at,
+                trace=misfit.trace,
+                code_version=self.code_version,
+            )
+        )
+
+    def replay(self, letter: DeadLetter) -> None:
+        """Send the letter's event round again, in the bulk lane. The letter goes when the event has an outcome.
+
+        Errors: ValueError for a letter whose event cannot be sent again.
+        """
+        if letter.record is None or not letter.event:
+            raise ValueError(
+                f"letter {letter.id} holds no event that could be replayed; mend its source and discard it"
+            )
+        event = ChangeEvent.load(letter.event)
+        self.outbox.publish(replace(event, letter=letter.id, attempts=0, seen_at=self.clock.now()), bulk=True)
+
+    def release_parked(self, *, limit: int = 500) -> int:
+        """Put parked events whose time has come back into their queues. Returns how many."""
+        ready = self.parked.release(self.clock.now(), limit=limit)
+        for event in ready:
+            self.outbox.publish(event)
+            self.parked.forget(event)
+        return len(ready)
+
+    def _names(self, ref: RecordRef) -> tuple[RecordRef, ...]:
+        """The record by its own name and by its partner's: a conflict filed under one holds both."""
+        link = self.links.find(ref)
+        return (ref, link.other(ref)) if link else (ref,)
+
+    def _send_first(self, event: ChangeEvent, need: RecordRef) -> None:
+        """The needed record gets an event of its own, so that what stops it shows as its own letter."""
+        self.outbox.publish(
+            ChangeEvent(entity=EntityKind.CONTACT, record=need, seen_at=self.clock.now(), trace=event.trace)
+        )
+
+    def _letter(self, event: ChangeEvent, error: Exception) -> DeadLetter:
+        link = self.links.find(event.record)
+        now = self.clock.now()
+        is_known = isinstance(error, SyncError)
+        return DeadLetter(
+            id=event.letter or "",  # the store gives one
+            entity=event.entity.value,
+            record=event.record,
+            partner=link.other(event.record) if link else None,
+            cause=error.cause if isinstance(error, SyncError) else "internal_error",
+            message=self.mask(str(error) if is_known else f"{type(error).__name__}: {error}"),
+            details=error.details() if isinstance(error, SyncError) else {},
+            event=replace(event, letter=None).dump(),
+            attempts=event.attempts + 1,
+            first_at=now,
+            last_at=now,
+            trace=event.trace,
+            code_version=self.code_version,
+        )
+
+
+def after_failure(event: ChangeEvent, decision: WaitFor | Park | Halt) -> ChangeEvent:
+    """The event as it goes round again: with one attempt more, where the decision counts it as one."""
+    counts = not isinstance(decision, Halt) and decision.counts
+    return replace(event, attempts=event.attempts + int(counts))

@@ -1,0 +1,117 @@
+"""The only place that knows both Celery and the flows."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import structlog
+from celery import Task
+from celery.exceptions import Reject
+from marshmallow import ValidationError
+
+from sync_worker.app import app
+from sync_worker.bootstrap import build_worker
+from sync_worker.contract import ChangeEvent, Misfit, System, new_trace
+from sync_worker.errors import BadEvent, Misconfigured, StoreUnavailable
+from sync_worker.settings import load_settings
+from sync_worker.sync.retry_policy import WaitFor
+from sync_worker.sync.worker import SyncWorker, after_failure
+
+logger = structlog.get_logger("sync.task")
+
+_building = threading.Lock()
+_built: SyncWorker | None = None
+
+
+def worker_of_process() -> SyncWorker:
+    """The one worker of this process, built when its first task runs."""
+    global _built  # noqa: PLW0603  # one a process, by intent
+    with _building:
+        if _built is None:
+            _built = build_worker(load_settings(), send_task=app.send_task)
+        return _built
+
+
+class RetryLaterError(Exception):
+    """What Flower and Celery's log see of a failure that is tried again: one masked line."""
+
+
+class SyncTask(Task):  # type: ignore[misc]  # Celery ships no types
+    """Runs one event, and turns a failure into a retry, a parking place or a dead letter."""
+
+    abstract = True
+    max_retries = None  # the policy gives up by age; Celery's own default would after three
+
+    def run_event(self, message: dict[str, Any]) -> str:
+        started = time.monotonic()
+        worker = worker_of_process()
+        try:
+            event = ChangeEvent.load(message)
+        except ValidationError as error:
+            return self._keep(worker, message, error)
+        with structlog.contextvars.bound_contextvars(
+            entity=event.entity.value, record=str(event.record), trace=event.trace
+        ):
+            outcome = self._run(worker, event)
+            logger.info("event_done", outcome=outcome, seconds=round(time.monotonic() - started, 3))
+            return outcome
+
+    def _run(self, worker: SyncWorker, event: ChangeEvent) -> str:
+        try:
+            found = worker.resolve(event)
+            if found is None:
+                return "skipped"
+            event = found
+            return worker.handle(event).value
+        except Exception as error:  # every failure is filed, whatever it is
+            failure = error
+        # outside of the handler: Celery would else send the whole traceback, with every chained message, to Flower
+        return self._settle(worker, event, failure)
+
+    def _settle(self, worker: SyncWorker, event: ChangeEvent, error: Exception) -> str:
+        try:
+            decision = worker.settle(event, error)
+        except StoreUnavailable as lost:
+            # the event is safe nowhere else, so it goes back to its queue; a moment's rest keeps the loop cool
+            logger.warning("event_given_back", reason=str(lost))
+            time.sleep(1)
+            raise Reject(reason=str(lost), requeue=True) from error
+        _report(error, type(decision).__name__, event)
+        if isinstance(decision, WaitFor):
+            again = after_failure(event, decision)
+            raise self.retry(
+                kwargs={"event": again.dump()},
+                countdown=decision.seconds,
+                exc=RetryLaterError(worker.mask(f"{type(error).__name__}: {error}")),
+                argsrepr="()",
+                kwargsrepr=again.describe(),
+            )
+        return type(decision).__name__.lower()
+
+    def _keep(self, worker: SyncWorker, message: dict[str, Any], error: ValidationError) -> str:
+        """A message that is no event: from a newer ingress, or written by hand."""
+        misfit = Misfit(
+            system=System.BITRIX24,
+            seen_at=worker.clock.now(),
+            trace=str(message.get("trace") or new_trace()),
+            errors={"event": error.messages},
+            raw=message,
+        )
+        worker.keep(misfit)
+        return "kept"
+
+
+def _report(error: Exception, decision: str, event: ChangeEvent) -> None:
+    """One line that says what failed and what happens next. A traceback only for what nobody foresaw."""
+    is_foreseen = hasattr(error, "cause")
+    level = "error" if isinstance(error, Misconfigured) or not is_foreseen else "warning"
+    getattr(logger, level)(
+        "event_failed",
+        cause=getattr(error, "cause", "internal_error"),
+        reason=str(error),
+        next=decision,
+        attempts=event.attempts,
+        exc_info=not is_foreseen and not isinstance(error, BadEvent),
+    )

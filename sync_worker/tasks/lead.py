@@ -1,0 +1,14 @@
+"""Leads to 1C."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sync_worker.app import app
+from sync_worker.contract import EntityKind, task_name
+from sync_worker.tasks.base import SyncTask
+
+
+@app.task(name=task_name(EntityKind.LEAD), base=SyncTask, bind=True)
+def lead_changed(self: SyncTask, event: dict[str, Any]) -> str:
+    return self.run_event(event)

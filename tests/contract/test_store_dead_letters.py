@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import redis
+
+from sync_worker.contract import ChangeEvent
+from sync_worker.domain.identity import EntityKind, RecordType, bitrix24_ref
+from sync_worker.errors import RecordBusy
+from sync_worker.store.dead_letters import RedisDeadLetters
+from sync_worker.store.letters import new_letter_id
+from tests.contract.store_worlds import (
+    COMPANY,
+    CONTACT,
+    COUNTERPARTY,
+    NOON,
+    OTHER_COUNTERPARTY,
+    STORES,
+    at,
+    doorbell,
+    letter,
+    onec_event,
+)
+from tests.fakes.stores import MemoryDeadLetters
+
+
+@pytest.fixture(params=STORES)
+def letters(request: pytest.FixtureRequest) -> Any:
+    if request.param == "memory":
+        return MemoryDeadLetters()
+    return RedisDeadLetters(client=request.getfixturevalue("client"))
+
+
+def replayed(letters: Any, letter_id: str) -> ChangeEvent:
+    return ChangeEvent.load(letters.get(letter_id).event)
+
+
+def test_letter_comes_back_as_it_was_filed(letters: Any) -> None:
+    filed = letters.add(letter(partner=COUNTERPARTY, waiting=0, message="половина \ud83d знака"))
+
+    assert filed == letter(id=filed.id, partner=COUNTERPARTY, message="половина \ud83d знака")
+    assert letters.get(filed.id) == filed
+    assert letters.get("unknown") is None
+
+
+def test_same_record_is_brought_up_to_date(letters: Any) -> None:
+    filed = letters.add(letter())
+
+    newer = doorbell(seconds=60, trace="second").dump()
+    again = letters.add(
+        letter(
+            cause="remote_rejected", message="no", details={}, attempts=4, event=newer, first_at=at(60), last_at=at(60)
+        )
+    )
+
+    assert again == replace(
+        filed, cause="remote_rejected", message="no", details={}, attempts=4, event=newer, last_at=at(60)
+    )
+    assert letters.page() == ([again], None)
+    assert letters.count_by_cause() == {"remote_rejected": 1}
+    assert letters.page(cause="field_conflict") == ([], None)
+
+
+def test_failure_of_the_linked_record_is_the_same_letter(letters: Any) -> None:
+    filed = letters.add(letter(partner=COUNTERPARTY))
+
+    again = letters.add(letter(record=COUNTERPARTY, partner=CONTACT, event=onec_event(3).dump(), attempts=2))
+
+    assert (again.id, again.record, again.partner, again.attempts) == (filed.id, CONTACT, COUNTERPARTY, 2)
+    assert replayed(letters, filed.id) == onec_event(3)
+
+
+def test_partner_that_became_known_later_blocks_too(letters: Any) -> None:
+    filed = letters.add(letter())
+
+    letters.add(letter(partner=COUNTERPARTY))
+
+    assert letters.blocking(EntityKind.CONTACT, [COUNTERPARTY]).id == filed.id
+
+
+def test_partner_that_was_replaced_blocks_no_longer(letters: Any) -> None:
+    letters.add(letter(partner=COUNTERPARTY))
+
+    filed = letters.add(letter(partner=OTHER_COUNTERPARTY))
+
+    assert letters.blocking(EntityKind.CONTACT, [COUNTERPARTY]) is None
+    assert letters.blocking(EntityKind.CONTACT, [OTHER_COUNTERPARTY]) == filed
+
+
+def test_only_the_same_kind_of_work_is_blocked(letters: Any) -> None:
+    filed = letters.add(letter(partner=COUNTERPARTY))
+
+    assert letters.blocking(EntityKind.CONTACT, [COMPANY, COUNTERPARTY]) == filed
+    assert letters.blocking(EntityKind.DEAL, [CONTACT]) is None
+    assert letters.blocking(EntityKind.CONTACT, [COMPANY]) is None
+    assert letters.blocking(EntityKind.CONTACT, []) is None
+
+
+def test_unreadable_event_blocks_nothing_and_is_no_other_one(letters: Any) -> None:
+    misfit = letter(record=None, cause="bad_event", event={"raw": {"?": 1}})
+
+    first, second = letters.add(misfit), letters.add(misfit)
+
+    assert first.id != second.id
+    assert letters.count_by_cause() == {"bad_event": 2}
+
+
+def test_misfit_filed_again_under_its_id_is_one_letter(letters: Any) -> None:
+    first = letters.add(letter(record=None, event={"raw": {}}))
+
+    second = letters.add(replace(first, attempts=2, event={"raw": {"fixed": True}}))
+
+    assert letters.page() == ([second], None)
+    assert (second.attempts, second.event) == (2, {"raw": {"fixed": True}})
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        (doorbell(seconds=1), doorbell(seconds=2), "second"),
+        (doorbell(seconds=2), doorbell(seconds=1), "first"),
+        (onec_event(5, seconds=1), onec_event(6, seconds=2), "second"),
+        (onec_event(6, seconds=1), onec_event(5, seconds=2), "first"),
+        (onec_event(6, seconds=1), doorbell(seconds=2), "first"),
+        (doorbell(seconds=2), onec_event(6, seconds=1), "second"),
+    ],
+)
+def test_newer_event_is_the_one_to_replay(letters: Any, first: ChangeEvent, second: ChangeEvent, kept: str) -> None:
+    filed = letters.add(letter(event=first.dump()))
+
+    letters.park_behind(filed, second)
+
+    assert replayed(letters, filed.id) == {"first": first, "second": second}[kept]
+    assert letters.get(filed.id).waiting == 1
+
+
+def test_failed_replay_does_not_hide_what_was_parked_behind(letters: Any) -> None:
+    filed = letters.add(letter(event=doorbell(seconds=1).dump()))
+    letters.park_behind(filed, doorbell(seconds=9))
+
+    again = letters.add(letter(event=doorbell(seconds=1).dump(), attempts=2))
+
+    assert replayed(letters, again.id) == doorbell(seconds=9)
+    assert again.waiting == 1
+
+
+def test_parking_behind_a_removed_letter_loses_no_event(letters: Any) -> None:
+    filed = letters.add(letter())
+    letters.remove(filed.id)
+
+    with pytest.raises(RecordBusy):
+        letters.park_behind(filed, doorbell(seconds=5))
+
+
+def test_removed_letter_leaves_no_trace(letters: Any) -> None:
+    filed = letters.add(letter(partner=COUNTERPARTY))
+
+    assert letters.remove(filed.id) is True
+    assert letters.remove(filed.id) is False
+    assert letters.get(filed.id) is None
+    assert letters.blocking(EntityKind.CONTACT, [CONTACT, COUNTERPARTY]) is None
+    assert letters.page() == ([], None)
+    assert letters.count_by_cause() == {}
+    assert letters.add(letter()).id != filed.id
+
+
+def test_taken_letter_has_what_was_parked_behind_it(letters: Any) -> None:
+    filed = letters.add(letter())
+    letters.park_behind(filed, doorbell(seconds=5))
+
+    taken = letters.take(filed.id)
+
+    assert (taken.waiting, ChangeEvent.load(taken.event)) == (1, doorbell(seconds=5))
+    assert letters.take(filed.id) is None
+
+
+def test_pages_are_oldest_first_and_survive_removals(letters: Any) -> None:
+    filed = [
+        letters.add(letter(record=bitrix24_ref(RecordType.CONTACT, number), first_at=at(number // 3)))
+        for number in (5, 2, 7, 1, 0, 3, 6, 4)
+    ]
+    expected = [item.id for item in sorted(filed, key=lambda item: (item.first_at, item.id))]
+
+    first, cursor = letters.page(limit=3)
+    letters.remove(first[-1].id)
+    second, cursor = letters.page(after=cursor, limit=3)
+    third, end = letters.page(after=cursor, limit=3)
+
+    assert [item.id for page in (first, second, third) for item in page] == expected
+    assert end is None
+
+
+def test_pages_of_one_cause(letters: Any) -> None:
+    for number in range(6):
+        cause = "link_broken" if number % 2 else "field_conflict"
+        letters.add(letter(record=bitrix24_ref(RecordType.CONTACT, number), first_at=at(number), cause=cause))
+
+    first, cursor = letters.page(cause="link_broken", limit=2)
+    rest, end = letters.page(cause="link_broken", after=cursor, limit=2)
+
+    assert [item.record.id for item in first + rest if item.record] == ["1", "3", "5"]
+    assert end is None
+    assert letters.count_by_cause() == {"field_conflict": 3, "link_broken": 3}
+
+
+def test_cursor_that_is_none_of_ours_is_refused(letters: Any) -> None:
+    with pytest.raises(ValueError, match="no cursor"):
+        letters.page(after="nonsense")
+
+
+def test_ids_sort_by_time_and_differ() -> None:
+    ids = [new_letter_id(at(seconds)) for seconds in (0, 0.001, 1, 86_400, 86_400 * 365)]
+
+    assert ids == sorted(ids)
+    assert len({new_letter_id(NOON) for _ in range(1000)}) == 1000
+    assert {len(letter_id) for letter_id in ids} == {15}
+
+
+def _at_once(count: int, work: Any) -> list[Any]:
+    """Run `work(number)` in threads that start together."""
+    start = threading.Barrier(count)
+
+    def wait_and_work(number: int) -> Any:
+        start.wait()
+        return work(number)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(wait_and_work, range(count)))
+
+
+def test_one_of_many_rivals_removes(client: redis.Redis) -> None:
+    letters = RedisDeadLetters(client=client)
+    for _ in range(20):
+        filed = letters.add(letter())
+
+        removed = _at_once(4, lambda _, filed=filed: letters.remove(filed.id))
+
+        assert sorted(removed) == [False, False, False, True]
+
+
+def test_rivals_file_one_letter_and_lose_no_event(client: redis.Redis) -> None:
+    letters = RedisDeadLetters(client=client)
+
+    ids = {filed.id for filed in _at_once(8, lambda number: letters.add(letter(attempts=number)))}
+    filed = letters.get(ids.pop())
+    assert filed is not None
+    _at_once(8, lambda number: letters.park_behind(filed, doorbell(seconds=number)))
+
+    assert not ids
+    parked = letters.get(filed.id)
+    assert parked is not None
+    assert parked.waiting == 8
+    assert replayed(letters, filed.id) == doorbell(seconds=7)
+
+
+def test_swap_whose_answer_was_lost_is_done_once(client: redis.Redis) -> None:
+    """redis-py sends a command again when the connection breaks before its answer."""
+    letters = RedisDeadLetters(client=client)
+    filed = letters.add(letter())
+    swap = letters._swap_letter
+    letters._swap_letter = lambda **arguments: (swap(**arguments), swap(**arguments))[1]
+
+    letters.park_behind(filed, doorbell(seconds=1))
+
+    parked = letters.get(filed.id)
+    assert parked is not None
+    assert parked.waiting == 1
+    assert letters.remove(filed.id) is True
+
+
+def test_letters_never_expire(client: redis.Redis) -> None:
+    RedisDeadLetters(client=client).add(letter(partner=COUNTERPARTY))
+
+    kept = [key for key in client.scan_iter("sync:dead:*") if not key.startswith("sync:dead:swap:")]
+
+    assert len(kept) == 5
+    assert {client.ttl(key) for key in kept} == {-1}

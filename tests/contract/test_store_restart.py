@@ -1,0 +1,155 @@
+"""What a restart of Redis, or its absence, does to the stores. Each test has a server of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from sync_worker.domain.identity import EntityKind, RecordType, bitrix24_ref
+from sync_worker.domain.link import Link, Memory
+from sync_worker.errors import RecordBusy, StoreUnavailable
+from sync_worker.store.budget import Bucket
+from sync_worker.store.client import connect
+from sync_worker.store.dead_letters import RedisDeadLetters
+from sync_worker.store.links import RedisLinks
+from sync_worker.store.locks import RedisLocks
+from sync_worker.store.memories import RedisMemories
+from sync_worker.store.parked import RedisParked
+from sync_worker.store.slots import Slots
+from tests.contract.store_worlds import COMPANY, CONTACT, COUNTERPARTY, at, doorbell, letter
+from tests.services import RedisServer, free_port
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    own = RedisServer(tmp_path).start()
+    yield own
+    own.stop()
+
+
+def test_everything_is_there_after_a_crash_of_the_server(server: RedisServer) -> None:
+    link, memory = Link(bitrix24=CONTACT, onec=COUNTERPARTY), Memory(sent="f", sequence=3)
+    requisite = bitrix24_ref(RecordType.REQUISITE, 5)
+    with connect(server.url()) as client:
+        links, memories = RedisLinks(client), RedisMemories(client)
+        letters, parked = RedisDeadLetters(client), RedisParked(client)
+        links.save(link)
+        links.remember_owner(requisite, COMPANY)
+        memories.save(EntityKind.CONTACT, CONTACT, memory)
+        filed = letters.add(letter(partner=COUNTERPARTY))
+        letters.park_behind(filed, doorbell(seconds=5))
+        parked.park(doorbell(), ready_at=at(0), reason="the budget is spent")
+
+        server.kill()
+        server.start()
+
+        assert links.find(COUNTERPARTY) == link
+        assert links.find_owner(requisite) == COMPANY
+        assert memories.get(EntityKind.CONTACT, CONTACT) == memory
+        blocking = letters.blocking(EntityKind.CONTACT, [COUNTERPARTY])
+        assert blocking is not None
+        assert (blocking.id, blocking.waiting) == (filed.id, 1)
+        assert letters.count_by_cause() == {"field_conflict": 1}
+        assert letters.remove(filed.id)  # the server has forgotten the scripts: they are told again
+        assert parked.release(at(1), limit=1) == [doorbell()]
+
+
+def test_lock_is_still_held_after_a_restart(server: RedisServer) -> None:
+    with connect(server.url()) as client:
+        locks = RedisLocks(client)
+        with locks.hold("a"):
+            server.kill()
+            server.start()
+
+            with pytest.raises(RecordBusy), locks.hold("a"):
+                pass
+
+        with locks.hold("a"):
+            pass
+
+
+def test_command_outlives_an_absence_of_the_server(server: RedisServer) -> None:
+    with connect(server.url()) as client:
+        links = RedisLinks(client)
+        links.save(Link(bitrix24=CONTACT, onec=COUNTERPARTY))
+        server.kill()
+        comeback = threading.Timer(1.5, server.start)
+        comeback.start()
+
+        found = links.find(CONTACT)
+
+        comeback.join()
+        assert found == Link(bitrix24=CONTACT, onec=COUNTERPARTY)
+
+
+def tries_of(retry: Retry, *, nested: bool) -> int:
+    """How often a call that always fails is tried."""
+    tries = 0
+
+    def fail_always() -> None:
+        nonlocal tries
+        tries += 1
+        raise redis.TimeoutError
+
+    def connect_and_fail() -> None:
+        retry.call_with_retry(fail_always, lambda _: None)
+
+    with pytest.raises(redis.TimeoutError):
+        retry.call_with_retry(connect_and_fail if nested else fail_always, lambda _: None)
+    return tries
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_tries_within_tries_are_not_multiplied(monkeypatch: pytest.MonkeyPatch, *, nested: bool) -> None:
+    """redis-py connects, with all its tries, within each try of a command."""
+    waits: list[float] = []
+    monkeypatch.setattr("redis.retry.sleep", waits.append)
+    with connect("redis://127.0.0.1:1/0") as client:
+        retry = client.get_retry()
+        assert retry is not None
+
+        assert tries_of(retry, nested=nested) == 11
+
+    assert 3.7 < sum(waits) < 7.6
+
+
+def test_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("redis.retry.sleep", lambda _: None)
+    with connect("redis://127.0.0.1:1/0") as client:
+        retry = client.get_retry()
+        assert retry is not None
+        retry.give_up_seconds = 0
+
+        assert tries_of(retry, nested=False) == 1
+
+
+def test_absent_server_is_said_in_our_own_words_without_its_address() -> None:
+    port = free_port()
+    client = redis.Redis.from_url(f"redis://:geheim@127.0.0.1:{port}/0", retry=Retry(NoBackoff(), 0))
+    calls = {
+        "find": lambda: RedisLinks(client).find(CONTACT),
+        "save": lambda: RedisLinks(client).save(Link(bitrix24=CONTACT, onec=COUNTERPARTY)),
+        "get": lambda: RedisMemories(client).get(EntityKind.CONTACT, CONTACT),
+        "add": lambda: RedisDeadLetters(client).add(letter()),
+        "remove": lambda: RedisDeadLetters(client).remove("x"),
+        "count_by_cause": lambda: RedisDeadLetters(client).count_by_cause(),
+        "park": lambda: RedisParked(client).park(doorbell(), ready_at=at(0), reason=""),
+        "release": lambda: RedisParked(client).release(at(0), limit=1),
+        "take": lambda: Bucket(client, name="a").take(rate_per_second=1, burst=1, max_wait_seconds=0),
+        "lock": lambda: RedisLocks(client).hold("a").__enter__(),
+        "slot": lambda: Slots(client, name="a", limit=1).hold(0).__enter__(),
+    }
+    messages = {}
+    for name, call in calls.items():
+        with pytest.raises(StoreUnavailable) as caught:
+            call()
+        messages[name] = str(caught.value)
+        assert caught.value.retry_after_seconds
+
+    assert not [text for text in messages.values() if "geheim" in text or str(port) in text or "127.0.0.1" in text]

@@ -1,0 +1,1 @@
+"""The ingress, by real HTTP and a real broker."""
