@@ -17,9 +17,9 @@ RUN pip install --no-index --no-deps --no-build-isolation . && pip check
 
 FROM python:3.11-slim
 # a number, so that an orchestrator can tell that it is not root; /var/lib/sync is what a process may write
-RUN groupadd --gid 10001 sync \
- && useradd --uid 10001 --gid sync --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin sync \
- && install -d -o sync -g sync -m 0750 /var/lib/sync \
+RUN groupadd --gid 10001 exchange \
+ && useradd --uid 10001 --gid exchange --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin exchange \
+ && install -d -o exchange -g exchange -m 0750 /var/lib/sync \
  && install -d /etc/sync /app
 COPY --from=build /opt/sync /opt/sync
 ENV PATH=/opt/sync/bin:$PATH \

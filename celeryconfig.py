@@ -8,7 +8,7 @@ from __future__ import annotations
 from kombu import Exchange, Queue
 
 from sync_worker.contract import BROKER_KEY_PREFIX, EXCHANGE, RELEASE_TASK, UPKEEP_QUEUE, all_queues
-from sync_worker.settings import broker_url_from_environment
+from sync_worker.settings import broker_url_from_environment, broker_visibility_seconds
 
 broker_url = broker_url_from_environment()
 _is_redis = broker_url.startswith(("redis", "rediss"))
@@ -54,8 +54,10 @@ broker_connection_max_retries = None  # the default stops after 100
 broker_transport_options = (
     {
         "global_keyprefix": BROKER_KEY_PREFIX,
-        # at least twice (the longest countdown of 60 s + the longest task): below that, tasks would run twice
-        "visibility_timeout": 300,
+        # A killed worker's messages come back after this. A task that takes longer is given out a second time; it then
+        # finds its record locked and waits, so that costs a little and breaks nothing. Countdowns stay far below it
+        # (retry_policy.LONGEST_COUNTDOWN_SECONDS); longer waits are parked in the store.
+        "visibility_timeout": broker_visibility_seconds(),
         "unacked_restore_interval": 5,  # the default sweeps every 100 s
         "unacked_restore_throttle": 1,
         "socket_timeout": 30,  # the default waits for ever

@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
 from prometheus_client import CONTENT_TYPE_LATEST
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 
 from ingress import bitrix24, onec, robot
 from ingress.answers import (
@@ -175,11 +175,16 @@ def _publish(events: Iterable[ChangeEvent], misfits: Iterable[Misfit], *, source
 
 
 def _read_body() -> bytes:
-    """The whole body. Errors: 413 over MAX_BODY_BYTES.
+    """The whole body. Errors: 413 over MAX_BODY_BYTES, 400 where it is cut off or wrongly chunked.
 
     Werkzeug cuts a chunked body at MAX_CONTENT_LENGTH without a word, so one byte more is read and looked for.
     """
-    body = request.get_data(cache=False)
+    try:
+        body = request.get_data(cache=False)
+    except HTTPException:
+        raise
+    except Exception as error:  # each server has its own errors for a body that breaks HTTP; gunicorn's share no base
+        raise BadRequest from error
     if len(body) > MAX_BODY_BYTES:
         raise RequestEntityTooLarge
     return body

@@ -3,8 +3,8 @@
 Source of the time limits: reference/celery.md part 3, measured.
 """
 
-# kombu ships a py.typed, and hardly any types
-# mypy: disable-error-code="attr-defined,no-untyped-call"
+# kombu ships a py.typed and hardly any types, amqp none
+# mypy: disable-error-code="attr-defined,no-untyped-call,import-untyped"
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from amqp.exceptions import MessageNacked
 from kombu import Connection, Exchange, Queue
 from kombu.exceptions import KombuError
 from kombu.pools import ProducerPool
@@ -49,9 +50,6 @@ class Publisher:
     def __init__(self, broker_url: str, *, connections: int = 16) -> None:
         """`connections` at once; a thread that finds none free waits, so give one to each thread."""
         self._is_redis = urlsplit(broker_url).scheme.startswith("redis")
-        # Redis has no exchanges: kombu imitates them with a set of bindings, and drops a message without a word when
-        # that set is gone (after a FLUSHDB, or a failover to an empty replica). A list by its name is always there.
-        self._exchange = "" if self._is_redis else EXCHANGE
         self.queues = _queues(is_redis=self._is_redis)
         self._connection = Connection(
             broker_url,
@@ -87,7 +85,14 @@ class Publisher:
 
     @property
     def _errors(self) -> tuple[type[Exception], ...]:
-        return (KombuError, OSError, *self._connection.connection_errors, *self._connection.channel_errors)
+        # a nack of RabbitMQ's is in none of kombu's lists
+        return (
+            KombuError,
+            OSError,
+            MessageNacked,
+            *self._connection.connection_errors,
+            *self._connection.channel_errors,
+        )
 
     def _publish_once(self, messages: Sequence[TaskMessage]) -> None:
         try:
@@ -107,23 +112,27 @@ class Publisher:
                 self._send(producer, message)
 
     def _send(self, producer: Any, message: TaskMessage) -> None:
+        queue = self.queues[message.queue]
         producer.publish(
             message.body,
-            exchange=self._exchange,
+            exchange=queue.exchange,
             routing_key=message.queue,
             headers=message.headers,
             correlation_id=message.correlation_id,
             serializer="json",
             delivery_mode=2,
-            declare=[self.queues[message.queue]],
+            declare=[queue],
             mandatory=True,  # RabbitMQ: a message that no queue takes is an error, not a confirmation
             confirm_timeout=CONFIRM_SECONDS,
         )
 
 
 def _queues(*, is_redis: bool) -> dict[str, Queue]:
-    exchange = Exchange(EXCHANGE, type="topic", durable=True)
-    arguments = None if is_redis else {"x-queue-type": "quorum"}
+    """The queues as the workers declare them too (celeryconfig.py): RabbitMQ refuses a second form of one queue."""
+    # Redis has no exchanges: kombu imitates them with a set of bindings, and drops a message without a word when that
+    # set is gone (after a FLUSHDB, or a failover to an empty replica). A list by its name is always there.
+    exchange = Exchange("", type="direct") if is_redis else Exchange(EXCHANGE, type="topic", durable=True)
+    arguments = {} if is_redis else {"x-queue-type": "quorum"}
     return {
         name: Queue(name, exchange, routing_key=name, durable=True, queue_arguments=arguments) for name in all_queues()
     }

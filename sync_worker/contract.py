@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -69,9 +69,6 @@ class ChangeEvent:
     onec: OnecState | None = None
     attempts: int = 0  # tries that failed so far; waiting for the rate limit is no try
     letter: str | None = None  # the dead letter that this is a replay of
-
-    def again(self, *, attempts: int) -> ChangeEvent:
-        return replace(self, attempts=attempts)
 
     @classmethod
     def load(cls, message: Mapping[str, Any]) -> ChangeEvent:

@@ -132,6 +132,13 @@ def broker_url_from_environment() -> str:
     return str(env.str("BROKER_URL", default="") or next_database(_redis_url(env)))
 
 
+def broker_visibility_seconds() -> int:
+    """BROKER_VISIBILITY_SECONDS: after so long Redis gives a message out again whose worker has not acknowledged it."""
+    env = FileAwareEnv()
+    env.read_env(".env", recurse=False)
+    return int(env.int("BROKER_VISIBILITY_SECONDS", default=90, validate=validate.Range(min=2)) or 90)
+
+
 def _redis_url(env: FileAwareEnv) -> str:
     """REDIS_URL, else the embedded server that `up` runs here, so that commands beside it find it."""
     if url := env.str("REDIS_URL", default=""):

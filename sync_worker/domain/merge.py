@@ -113,9 +113,10 @@ def _winner(
 
 
 def _bases(baseline: Baseline | None, name: str) -> tuple[Any, Any]:
-    if baseline is None:
+    """Both or none: of a field that one side has only just got, nothing was agreed yet."""
+    if baseline is None or name not in baseline.bitrix24 or name not in baseline.onec:
         return _MISSING, _MISSING
-    return baseline.bitrix24.get(name, _MISSING), baseline.onec.get(name, _MISSING)
+    return baseline.bitrix24[name], baseline.onec[name]
 
 
 def _never_filled(owner: Owner, left: Any, right: Any, left_base: Any, right_base: Any) -> bool:

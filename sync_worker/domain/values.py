@@ -16,7 +16,6 @@ import phonenumbers
 from stdnum.ru import inn as _inn
 
 KOPECK = Decimal("0.01")
-_KPP = re.compile(r"^[0-9]{4}[0-9A-Z]{2}[0-9]{3}$")
 _EMAIL = re.compile(r"^[^@\s]+@[^@\s]+$")
 
 
@@ -42,12 +41,11 @@ def normalise_code(value: object) -> str | None:
 
 
 def is_inn(value: str | None) -> bool:
-    """True for an ИНН of 10 or 12 digits whose check digits are right (reference: python-stdnum)."""
-    return value is not None and bool(_inn.is_valid(value))
+    """True for an ИНН of 10 or 12 digits whose check digits are right (reference: python-stdnum).
 
-
-def is_kpp(value: str | None) -> bool:
-    return value is not None and bool(_KPP.match(value))
+    Zeros pass the check, but people type them where a form insists on an ИНН: they name nobody.
+    """
+    return value is not None and bool(_inn.is_valid(value)) and bool(value.strip("0"))
 
 
 def normalise_email(value: object) -> str | None:
@@ -79,9 +77,10 @@ def normalise_all(values: Iterable[object], normalise: Any) -> list[str]:
 def decimal_or_zero(value: object) -> Decimal:
     """Money or a quantity out of a string, a number or nothing. Floats go through their shortest text."""
     try:
-        return Decimal(str(value)) if value not in (None, "", False) else Decimal(0)
+        number = Decimal(str(value)) if value not in (None, "", False) else Decimal(0)
     except InvalidOperation:
         return Decimal(0)
+    return number if number.is_finite() else Decimal(0)
 
 
 def kopecks(value: Decimal) -> Decimal:

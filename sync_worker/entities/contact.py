@@ -60,10 +60,6 @@ class MatchKeys:
     kpp: str | None = None
     emails: tuple[str, ...] = ()
 
-    @property
-    def is_empty(self) -> bool:
-        return not (self.inn or self.emails)
-
     def lock_names(self) -> tuple[str, ...]:
         """Names under which two records with one key are serialised. КПП is left out: branches share an ИНН."""
         return (f"inn:{self.inn}",) if self.inn else tuple(f"email:{email}" for email in self.emails)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from sync_worker.domain.identity import RecordRef
@@ -54,15 +54,17 @@ def order_row(
 ) -> dict[str, Any]:
     """One row as the contract has it, out of unit prices before and after discount.
 
-    `price` has whole kopecks while Bitrix24's may be finer (a price without its VAT), so it is rounded up and
-    the difference goes into `discount`: price x quantity - discount stays the row's true amount.
+    `price` has whole kopecks and `quantity` whole thousandths while Bitrix24's may be finer (a price without its VAT,
+    a quantity of four decimals), so both are rounded up and the difference goes into `discount`:
+    price x quantity - discount stays the row's true amount, and discount is never below zero.
     """
     amount = kopecks(paid_price * quantity)
     price = kopecks_up(full_price)
+    quantity = quantity.quantize(Decimal("0.001"), rounding=ROUND_CEILING)
     discount = kopecks(price * quantity) - amount
     return {
         "name": name,
-        "quantity": decimal_text(quantity.quantize(Decimal("0.001"))),
+        "quantity": decimal_text(quantity),
         "price": money_text(price),
         "discount": money_text(discount),
         "amount": money_text(amount),

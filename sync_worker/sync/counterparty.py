@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sync_worker.contract import Change, ChangeEvent
@@ -125,16 +125,19 @@ class CounterpartyFlow:
             if link is not None and link.deleted_in:
                 return Outcome.SKIPPED
             known = link.bitrix24 if link else parse_external_id(right.other_ref)
+            if known is not None:  # before its memory is read, or this state may grow stale while it waits
+                held.enter_context(self.locks.hold(str(known)))
             memory = self.memories.get(ENTITY, known) if known else Memory()
             if memory.baseline is not None and right.sequence <= memory.sequence:
                 return Outcome.STALE
             if known is None and not self._may_create(right.kind):
                 return Outcome.SKIPPED
             if link is not None and memory.baseline is not None and dict(right.fields) == memory.baseline.onec:
-                self._remember(link.bitrix24, memory.baseline, right, right.kind)
+                # its kind may have moved in 1C, but what is remembered is the portal's, which did not
+                newest = replace(memory, sequence=right.sequence, version=right.version)
+                self.memories.save(ENTITY, link.bitrix24, newest)
                 return Outcome.UNCHANGED
             if known is not None:
-                held.enter_context(self.locks.hold(str(known)))
                 left, created = self._read_known(self.bitrix24, known, right, must_exist=link is not None, held=None)
             else:
                 left, created = self._find_or_create(self.bitrix24, right, held)
@@ -207,7 +210,7 @@ class CounterpartyFlow:
             bitrix24=left.fields,
             onec=right.fields,
             owners=self.rules.owners,
-            fill_blank=self.rules.fill_blank,
+            fill_blank=self.rules.fill_blank or created,  # a record that was just made has no opinion yet
         )
         if plan.conflicts:
             raise FieldConflict(_shown(plan))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sync_worker.contract import Change, ChangeEvent
-from sync_worker.domain.identity import EntityKind, RecordRef, RecordType, onec_ref
+from sync_worker.domain.identity import EntityKind, RecordRef, RecordType
 from sync_worker.domain.link import Link, Memory
 from sync_worker.domain.outcome import Outcome
 from sync_worker.domain.rules import Rules
@@ -14,7 +14,7 @@ from sync_worker.entities.deal import Deal, reached_send_stage
 from sync_worker.entities.results import Upserted
 from sync_worker.errors import NeedsPerson, NoCounterparty, NotYetLinked
 from sync_worker.sync.counterparty import CounterpartyFlow
-from sync_worker.sync.one_way import gone
+from sync_worker.sync.one_way import gone, known_partner
 from sync_worker.sync.ports import Clock, Deals, Links, Locks, Memories, OnecDocuments
 
 ENTITY = EntityKind.DEAL
@@ -44,35 +44,34 @@ class DealFlow:
         if deal is None:
             return gone(ref, self.links)
         link = self.links.find(ref)
-        if not self._travels(deal, link):
+        known = known_partner(ref, RecordType.ORDER, deal.onec_id, self.links)
+        if not self._travels(deal, link, is_sent=known is not None):
             return Outcome.SKIPPED
         sent = self._fingerprint(deal)
         if link is not None and deal.onec_id == link.onec.id and self.memories.get(ENTITY, ref).sent == sent:
             return Outcome.ECHO
-        done = self._upsert(deal, link)
+        done = self._upsert(deal, known)
         self.links.save(Link(bitrix24=ref, onec=done.ref))  # at once: losing it means a second order
         if deal.onec_id != done.ref.id:
             self.deals.write_back(ref, done.ref, comment=self._comment(done))
         self.memories.save(ENTITY, ref, Memory(sent=sent, sequence=done.sequence, version=done.version))
         return Outcome.CREATED if done.created else Outcome.UPDATED
 
-    def _travels(self, deal: Deal, link: Link | None) -> bool:
-        """Linked deals follow; others once they reach a sending stage of a pipeline that is named in the rules."""
+    def _travels(self, deal: Deal, link: Link | None, *, is_sent: bool) -> bool:
+        """Sent deals follow; others once they reach a sending stage of a pipeline that is named in the rules."""
         pipeline = self.rules.pipelines.get(deal.category)
         if pipeline is None or (link is not None and link.deleted_in):
             return False
         now = self.clock.now()
-        is_sent = link is not None or deal.onec_id is not None
         return is_sent or reached_send_stage(deal, pipeline, now=now, within_hours=self.rules.max_age_hours)
 
-    def _upsert(self, deal: Deal, link: Link | None) -> Upserted:
+    def _upsert(self, deal: Deal, known: RecordRef | None) -> Upserted:
         contact = self.links.find(deal.contact) if deal.contact else None
         fields = {
             **deal.fields,
             "counterparty_ref": self._counterparty(deal).id,
             "contact_ref": contact.onec.id if contact and not contact.deleted_in else None,
         }
-        known = link.onec if link else onec_ref(RecordType.ORDER, deal.onec_id) if deal.onec_id else None
         return self.onec.upsert_order(deal.ref.external_id, fields, known=known)
 
     def _counterparty(self, deal: Deal) -> RecordRef:

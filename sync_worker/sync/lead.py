@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sync_worker.contract import Change, ChangeEvent
-from sync_worker.domain.identity import EntityKind, RecordRef, RecordType, onec_ref
+from sync_worker.domain.identity import EntityKind, RecordRef, RecordType
 from sync_worker.domain.link import Link, Memory
 from sync_worker.domain.outcome import Outcome
 from sync_worker.domain.values import fingerprint
 from sync_worker.entities.lead import qualifies
-from sync_worker.sync.one_way import gone
+from sync_worker.sync.one_way import gone, known_partner
 from sync_worker.sync.ports import Leads, Links, Locks, Memories, OnecDocuments
 
 ENTITY = EntityKind.LEAD
@@ -40,14 +40,14 @@ class LeadFlow:
         link = self.links.find(ref)
         if link is not None and link.deleted_in:
             return Outcome.SKIPPED
-        if link is None and not lead.onec_id and not qualifies(lead, self.qualified_statuses):
+        known = known_partner(ref, RecordType.LEAD, lead.onec_id, self.links)
+        if known is None and not qualifies(lead, self.qualified_statuses):
             return Outcome.SKIPPED
         party = self.links.find(lead.counterparty) if lead.counterparty else None
-        fields = {**lead.fields, "counterparty_ref": party.onec.id if party else None}
+        fields = {**lead.fields, "counterparty_ref": party.onec.id if party and not party.deleted_in else None}
         sent = fingerprint(fields)
         if link is not None and lead.onec_id == link.onec.id and self.memories.get(ENTITY, ref).sent == sent:
             return Outcome.ECHO
-        known = link.onec if link else onec_ref(RecordType.LEAD, lead.onec_id) if lead.onec_id else None
         done = self.onec.upsert_lead(ref.external_id, fields, known=known)
         self.links.save(Link(bitrix24=ref, onec=done.ref))
         if lead.onec_id != done.ref.id:

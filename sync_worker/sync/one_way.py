@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sync_worker.domain.identity import RecordRef
+from sync_worker.domain.identity import RecordRef, RecordType, onec_ref
 from sync_worker.domain.outcome import Outcome
 from sync_worker.errors import LinkBroken
 from sync_worker.sync.ports import Links
@@ -15,3 +15,17 @@ def gone(ref: RecordRef, links: Links) -> Outcome:
         return Outcome.SKIPPED
     links.save(link.bury(ref.system))
     raise LinkBroken(f"{ref} was deleted; {link.other(ref)} was left as it is")
+
+
+def known_partner(ref: RecordRef, type_: RecordType, written: str | None, links: Links) -> RecordRef | None:
+    """The 1C document of a lead or deal: as linked, else as `written` in UF_CRM_1C_ID; None where there is none.
+
+    Copying a deal on the portal copies UF_CRM_1C_ID along: a ref that is another record's is not ours.
+    """
+    link = links.find(ref)
+    if link is not None:
+        return link.onec
+    if not written:
+        return None
+    partner = onec_ref(type_, written)
+    return partner if links.find(partner) is None else None

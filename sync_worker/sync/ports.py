@@ -73,6 +73,9 @@ class DeadLetters(Protocol):
     def remove(self, letter_id: str) -> bool:
         """True for the one caller who removed it."""
 
+    def take(self, letter_id: str) -> DeadLetter | None:
+        """Remove it, and return what it was at that moment, for the one caller who removed it."""
+
     def page(
         self, *, cause: str | None = None, after: str | None = None, limit: int = 100
     ) -> tuple[list[DeadLetter], str | None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +20,15 @@ CONTACT = bitrix24_ref(RecordType.CONTACT, 42)
 COMPANY = bitrix24_ref(RecordType.COMPANY, 42)
 COUNTERPARTY = onec_ref(RecordType.COUNTERPARTY, UUID)
 OTHER_COUNTERPARTY = onec_ref(RecordType.COUNTERPARTY, OTHER_UUID)
+
+
+def eventually(condition: Callable[[], bool], *, within_seconds: float = 20) -> bool:
+    deadline = time.monotonic() + within_seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def at(seconds: float) -> datetime:

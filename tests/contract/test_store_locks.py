@@ -4,7 +4,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,7 +13,7 @@ import redis
 from sync_worker.errors import RateLimited, RecordBusy
 from sync_worker.store.locks import RedisLocks
 from sync_worker.store.slots import Slots
-from tests.contract.store_worlds import STORES
+from tests.contract.store_worlds import STORES, eventually
 from tests.fakes.stores import FakeClock, MemoryLocks
 
 HOLD_AND_WAIT = """
@@ -33,15 +32,6 @@ with RedisLocks(client, lease_seconds=1).hold("a", "b"):
 @pytest.fixture(params=STORES)
 def locks(request: pytest.FixtureRequest) -> Any:
     return MemoryLocks() if request.param == "memory" else RedisLocks(client=request.getfixturevalue("client"))
-
-
-def eventually(condition: Callable[[], bool], *, within_seconds: float = 20) -> bool:
-    deadline = time.monotonic() + within_seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def is_free(locks: Any, *names: str) -> bool:
@@ -151,11 +141,12 @@ def test_lost_lock_of_another_is_not_released(client: redis.Redis) -> None:
 
 
 def test_keeper_thread_ends_when_nothing_is_held(client: redis.Redis) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with RedisLocks(client, lease_seconds=0.3).hold("a"):
-        assert threading.active_count() > before
+        (keeper,) = set(threading.enumerate()) - before
 
-    assert eventually(lambda: threading.active_count() == before)
+    assert keeper.daemon
+    assert eventually(lambda: not keeper.is_alive())
 
 
 def test_killed_process_frees_its_locks_and_slots(client: redis.Redis, redis_url: str) -> None:
@@ -238,6 +229,29 @@ def test_slots_are_given_in_the_order_of_asking(client: redis.Redis) -> None:
     assert order == [0, 1, 2, 3, 4]
 
 
+def test_newcomer_does_not_overtake_who_waits(client: redis.Redis) -> None:
+    slots = Slots(client, name="onec", limit=1)
+    asleep, awake = threading.Event(), threading.Event()
+
+    def sleep(_: float) -> None:
+        asleep.set()
+        awake.wait()
+
+    def wait_for_slot() -> None:
+        with Slots(client, name="onec", limit=1, sleep=sleep).hold(60):
+            pass
+
+    waiting = threading.Thread(target=wait_for_slot)
+    with slots.hold(0):
+        waiting.start()
+        asleep.wait()
+
+    assert not has_room(slots)  # free, but promised
+    awake.set()
+    waiting.join()
+    assert has_room(slots)
+
+
 def test_who_gave_up_does_not_stand_in_the_way(client: redis.Redis) -> None:
     slots = Slots(client, name="onec", limit=1)
     with slots.hold(0):
@@ -254,7 +268,14 @@ def test_slots_of_another_name_are_others(client: redis.Redis) -> None:
 
 
 def test_slot_is_renewed_while_it_is_held(client: redis.Redis) -> None:
-    with Slots(client, name="onec", limit=1, lease_seconds=0.6).hold(0):
-        ((_, ends),) = client.zrange("sync:slots:onec", 0, -1, withscores=True)
+    readings = [0.0]
 
-        assert eventually(lambda: client.zrange("sync:slots:onec", 0, -1, withscores=True)[0][1] > ends)
+    def rises() -> bool:
+        readings.extend(ends for _, ends in client.zrange("sync:slots:onec", 0, -1, withscores=True))
+        return readings[-1] > readings[-2]
+
+    with Slots(client, name="onec", limit=1, lease_seconds=0.6).hold(0):
+        assert rises()
+
+        assert eventually(rises)
+        assert eventually(rises)  # and again

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -22,8 +23,19 @@ from sync_worker.store.locks import RedisLocks
 from sync_worker.store.memories import RedisMemories
 from sync_worker.store.parked import RedisParked
 from sync_worker.store.slots import Slots
-from tests.contract.store_worlds import COMPANY, CONTACT, COUNTERPARTY, at, doorbell, letter
+from tests.contract.store_worlds import COMPANY, CONTACT, COUNTERPARTY, at, doorbell, eventually, letter
 from tests.services import RedisServer, free_port
+
+
+def kill_settled(server: RedisServer, client: redis.Redis) -> None:
+    """Kill the server once what it was told is in its file: while a flush to disk runs, Redis holds writes back."""
+
+    def is_settled() -> bool:
+        persistence: Any = client.info("persistence")
+        return persistence["aof_buffer_length"] == 0
+
+    assert eventually(is_settled)
+    server.kill()
 
 
 @pytest.fixture
@@ -46,7 +58,7 @@ def test_everything_is_there_after_a_crash_of_the_server(server: RedisServer) ->
         letters.park_behind(filed, doorbell(seconds=5))
         parked.park(doorbell(), ready_at=at(0), reason="the budget is spent")
 
-        server.kill()
+        kill_settled(server, client)
         server.start()
 
         assert links.find(COUNTERPARTY) == link
@@ -64,7 +76,7 @@ def test_lock_is_still_held_after_a_restart(server: RedisServer) -> None:
     with connect(server.url()) as client:
         locks = RedisLocks(client)
         with locks.hold("a"):
-            server.kill()
+            kill_settled(server, client)
             server.start()
 
             with pytest.raises(RecordBusy), locks.hold("a"):
@@ -78,7 +90,7 @@ def test_command_outlives_an_absence_of_the_server(server: RedisServer) -> None:
     with connect(server.url()) as client:
         links = RedisLinks(client)
         links.save(Link(bitrix24=CONTACT, onec=COUNTERPARTY))
-        server.kill()
+        kill_settled(server, client)
         comeback = threading.Timer(1.5, server.start)
         comeback.start()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from ingress.app import create_app
 from ingress.publisher import BrokerUnavailableError, Publisher
 from sync_worker.contract import EXCHANGE, all_queues
 from tests.ingress.conftest import Queued, event_form, make_settings, onec_event, post_events, post_form
-from tests.services import RedisServer, free_port
+from tests.services import ROOT, RedisServer, free_port
 
 PATIENCE_SECONDS = 8  # far more than any answer may take, and far less than kombu's own patience
 
@@ -165,3 +166,14 @@ def test_on_rabbitmq_the_queues_are_durable_quorum_queues_of_the_topic_exchange(
         assert (queue.exchange.name, queue.exchange.type, queue.routing_key) == (EXCHANGE, "topic", name)
         assert (queue.durable, queue.exchange.durable) == (True, True)
         assert queue.queue_arguments == {"x-queue-type": "quorum"}
+
+
+def test_the_queues_are_the_workers_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RabbitMQ refuses a queue that is declared in two forms."""
+    for url in ("amqp://127.0.0.1//", "redis://127.0.0.1:1/1"):
+        monkeypatch.setenv("BROKER_URL", url)
+        theirs = runpy.run_path(str(ROOT / "celeryconfig.py"))["task_queues"]
+
+        assert {queue.name: queue.as_dict(recurse=True) for queue in theirs} == {
+            name: queue.as_dict(recurse=True) for name, queue in Publisher(url).queues.items()
+        }

@@ -79,7 +79,7 @@ class Peer:
     def item(self, type_id: int, **fields: Any) -> dict[str, Any]:
         return self.call("crm.item.add", entityTypeId=type_id, fields=fields)["item"]
 
-    def form(self, path: str, form: dict[str, Any], *, accept: str = "application/json") -> requests.Response:
+    def form(self, path: str, form: Any, *, accept: str = "application/json") -> requests.Response:
         """Fill in a form of the portal's pages."""
         headers = {"Accept": accept}
         return self.session.post(self.url + path, data=form, headers=headers, timeout=20, allow_redirects=False)

@@ -1,0 +1,29 @@
+"""The methods of the REST, a file per family. Each file adds its own to the table."""
+
+from __future__ import annotations
+
+from sandbox.portal.calls import Methods
+from sandbox.portal.methods import (
+    address,
+    bindings,
+    classic,
+    directories,
+    duplicate,
+    invoice,
+    item,
+    productrow,
+    requisite,
+    system,
+    timeline,
+    user,
+    userfield,
+)
+
+
+def all_methods() -> Methods:
+    """Build the table of every method that the portal knows."""
+    methods = Methods()
+    families = (address, bindings, classic, directories, duplicate, invoice, item, productrow, requisite, system)
+    for family in (*families, timeline, user, userfield):
+        family.register(methods)
+    return methods

@@ -1,0 +1,48 @@
+"""How one portal differs from another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+SECRETS: Mapping[str, int] = MappingProxyType(
+    {"sandbox-secret-of-the-exchange": 1, "sandbox-secret-of-a-manager": 2},
+)
+_RATES = {"standard": (2.0, 50.0), "enterprise": (5.0, 250.0)}  # requests a second, requests at once; [limits.md]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PortalSettings:
+    """The plan and its limits, who may call, who hears of changes, and how slow the portal is."""
+
+    plan: Literal["standard", "enterprise"] = "standard"
+    rate_per_second: float | None = None  # None: by plan
+    burst: float | None = None  # None: by plan
+    operating_limit_seconds: float = 480.0  # running time per method and webhook in ten minutes
+    latency_seconds: float = 0.0  # what one command costs the portal; a batch pays it for each of its commands
+    request_limit_seconds: float = 60.0  # a request that runs longer is cut
+    secrets: Mapping[str, int] = field(default_factory=lambda: dict(SECRETS))  # webhook secret -> user id
+    handler_urls: tuple[str, ...] = ()  # outgoing webhooks
+    application_token: str = "sandbox-application-token"  # noqa: S105 (a sandbox's, by name)
+    member_id: str = "5a6d0b0c5a6d0b0c5a6d0b0c5a6d0b0c"
+    wrong_secret_status: Literal[401, 403] = 401  # live portals say 401, the documentation 403
+    event_delay_seconds: float = 0.0
+    seed: int = 0
+    simple_mode: bool = False  # a portal without leads: a new lead becomes a deal at once
+    time_scale: float = 1.0  # portal seconds in a real second, for limits, delays and slowness
+    with_user_fields: bool = False  # UF_CRM_1C_ID is there from the start
+    required_at_stage: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # stage -> fields (stored names)
+
+    def __post_init__(self) -> None:
+        if self.plan not in _RATES:
+            raise ValueError(f"plan is {self.plan!r}, not one of {', '.join(_RATES)}")
+
+    @property
+    def leak_per_second(self) -> float:
+        return self.rate_per_second if self.rate_per_second is not None else _RATES[self.plan][0]
+
+    @property
+    def threshold(self) -> float:
+        return self.burst if self.burst is not None else _RATES[self.plan][1]

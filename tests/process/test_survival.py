@@ -1,0 +1,54 @@
+"""Workers are killed and Redis restarts: both sides are right afterwards."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.process.exchange import Exchange, exchange, wait_until
+
+pytestmark = pytest.mark.process
+
+EVENTS = 200
+
+
+def add_contacts(place: Exchange, count: int) -> list[int]:
+    return [
+        place.portal_form("contacts", last_name=f"Фамилия{number}", name="Имя", email=f"person{number}@example.com")
+        for number in range(count)
+    ]
+
+
+def agree_on_all(place: Exchange, ids: list[int]) -> bool:
+    """Each contact has one counterparty and carries its ref; there is no other counterparty."""
+    refs = {party["external_id"]: party["ref"] for party in place.parties()}
+    cards = {int(card["ID"]): card.get("UF_CRM_1C_ID") for card in place.portal_state()["contacts"]}
+    return all(cards[id_] and cards[id_] == refs.get(f"b24:contact:{id_}") for id_ in ids)
+
+
+def test_a_killed_worker_and_a_restarted_redis_lose_nothing_and_make_nothing_twice(tmp_path: Path) -> None:
+    with exchange(tmp_path / "place", rate=60) as place:
+        ids = add_contacts(place, EVENTS)
+        wait_until(lambda: len(place.parties()) >= EVENTS // 4, what="a quarter is done")
+
+        place.worker.kill()
+        done_at_the_kill = len(place.parties())
+        place.worker.start()
+        wait_until(lambda: len(place.parties()) >= EVENTS // 2, what="half is done")
+        place.redis.kill()
+        done_at_the_restart = len(place.parties())
+        place.redis.start()
+
+        wait_until(lambda: agree_on_all(place, ids), seconds=120, what="all contacts have their counterparties")
+        wait_until(place.is_quiet, seconds=120, what="nothing waits any more")
+        assert done_at_the_kill < EVENTS, "the worker was killed too late to prove anything"
+        assert done_at_the_restart < EVENTS, "Redis was restarted too late to prove anything"
+        assert place.worker.is_running, "the worker ended when Redis did"
+        names = Counter(party["name"] for party in place.parties())
+        assert len(names) == EVENTS
+        assert max(names.values()) == 1
+        assert len(place.portal_state()["contacts"]) == EVENTS
+        assert "no dead letters" in place.command("dead", "list").stdout
+        assert place.portal_journal()["counters"]["refused_503"] == 0
