@@ -48,11 +48,11 @@ def load_settings() -> Settings:
 
     Errors: SettingsError with every fault.
     """
-    env = FileAwareEnv(eager=False)
+    env = FileAwareEnv(eager=False, strip_whitespace=True)
     env.read_env(".env", recurse=False)
-    redis_url = env.str("REDIS_URL", default=DEFAULT_REDIS_URL)
+    redis_url = env.str("REDIS_URL", default="") or DEFAULT_REDIS_URL  # a blank one, as in .env.example, is none
     values: dict[str, Any] = {
-        "broker_url": env.str("BROKER_URL", default=None, validate=_broker_url) or next_database(redis_url or ""),
+        "broker_url": env.str("BROKER_URL", default="", validate=_broker_url) or next_database(redis_url),
         "b24_application_tokens": env.list("B24_APPLICATION_TOKENS", validate=_tokens),
         "onec_webhook_secrets": env.list("ONEC_WEBHOOK_SECRETS", validate=_webhook_secrets),
         "ingress_bind": load_bind(env),
@@ -72,7 +72,7 @@ def load_settings() -> Settings:
 def load_bind(env: FileAwareEnv | None = None) -> str:
     """INGRESS_BIND alone: gunicorn needs it before the application is made."""
     if env is None:
-        env = FileAwareEnv()
+        env = FileAwareEnv(strip_whitespace=True)
         env.read_env(".env", recurse=False)
     return str(env.str("INGRESS_BIND", default="127.0.0.1:8080", validate=_bind))
 
@@ -95,7 +95,7 @@ def _faults(env: FileAwareEnv) -> list[str]:
 
 def _broker_url(value: str) -> None:
     parts = urlsplit(value)
-    if parts.scheme not in BROKER_SCHEMES or not parts.hostname:
+    if value and (parts.scheme not in BROKER_SCHEMES or not parts.hostname):
         raise ValidationError(
             "must be redis://host:port/number, rediss://..., amqp://user:password@host/vhost or amqps://..."
         )

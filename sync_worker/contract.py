@@ -73,12 +73,12 @@ class ChangeEvent:
     @classmethod
     def load(cls, message: Mapping[str, Any]) -> ChangeEvent:
         """Read what `dump` wrote. marshmallow.ValidationError names what is wrong with it."""
-        event = ChangeEventSchema().load(message)
+        event = _EVENTS.load(message)
         assert isinstance(event, ChangeEvent)  # noqa: S101  # post_load makes it
         return event
 
     def dump(self) -> dict[str, Any]:
-        return dict(ChangeEventSchema().dump(self))
+        return dict(_EVENTS.dump(self))
 
     def describe(self) -> str:
         """The ids only: what logs, Flower and Sentry may see of it."""
@@ -145,12 +145,12 @@ class Misfit:
 
     @classmethod
     def load(cls, message: Mapping[str, Any]) -> Misfit:
-        misfit = MisfitSchema().load(message)
+        misfit = _MISFITS.load(message)
         assert isinstance(misfit, Misfit)  # noqa: S101
         return misfit
 
     def dump(self) -> dict[str, Any]:
-        return dict(MisfitSchema().dump(self))
+        return dict(_MISFITS.dump(self))
 
     def describe(self) -> str:
         return f"misfit from {self.system} trace={self.trace}"
@@ -168,6 +168,10 @@ class MisfitSchema(_Strict):
     @post_load
     def build(self, values: dict[str, Any], **_: Any) -> Misfit:
         return Misfit(**values)
+
+
+_EVENTS = ChangeEventSchema()  # made once: building a schema takes longer than using it
+_MISFITS = MisfitSchema()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

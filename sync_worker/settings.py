@@ -8,7 +8,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from environs import EnvError, FileAwareEnv
 from marshmallow import ValidationError, validate
@@ -75,8 +75,9 @@ class Settings:
         """Every text that must never be printed, longest first."""
         webhook = urlsplit(self.b24_webhook_url).path.rstrip("/").rpartition("/")[2]
         found = [webhook, self.onec_password, *self.b24_application_tokens, *self.onec_webhook_secrets]
-        found += [urlsplit(url).password or "" for url in (self.redis_url, self.broker_url)]
-        found += [self.flower_basic_auth.partition(":")[2], self.sentry_dsn]
+        found += [unquote(urlsplit(url).password or "") for url in (self.redis_url, self.broker_url)]
+        found += [pair.partition(":")[2] for pair in self.flower_basic_auth.split(",")]  # Flower takes several
+        found += [self.sentry_dsn]
         return tuple(sorted({secret for secret in found if len(secret) >= 4}, key=len, reverse=True))
 
 
@@ -86,31 +87,11 @@ def load_settings() -> Settings:
     `NAME_FILE` names a file that holds NAME's value, as container secrets are given.
     Errors: SettingsError with every fault, those of sync.toml too.
     """
-    env = FileAwareEnv(eager=False)
-    env.read_env(".env", recurse=False)
-    url = _redis_url(env)
-    values: dict[str, Any] = {
-        "b24_webhook_url": env.str("B24_WEBHOOK_URL", validate=_webhook_url),
-        "b24_application_tokens": env.list("B24_APPLICATION_TOKENS", validate=validate.Length(min=1)),
-        "b24_plan": env.enum("B24_PLAN", default=Plan.STANDARD, enum=Plan, by_value=True),
-        "onec_interface": env.str("ONEC_INTERFACE", default="http", validate=_interface),
-        "onec_url": env.str("ONEC_URL", validate=_remote_url),
-        "onec_user": env.str("ONEC_USER"),
-        "onec_password": env.str("ONEC_PASSWORD"),
-        "onec_profile": env.str("ONEC_PROFILE", default="ut11", validate=validate.OneOf(PROFILES)),
-        "onec_max_sessions": env.int("ONEC_MAX_SESSIONS", default=2, validate=validate.Range(min=1)),
-        "onec_webhook_secrets": env.list("ONEC_WEBHOOK_SECRETS", validate=_webhook_secrets),
-        "redis_url": url,
-        "broker_url": env.str("BROKER_URL", default=None) or next_database(url or ""),
-        "ingress_bind": env.str("INGRESS_BIND", default="127.0.0.1:8080", validate=_bind),
-        "ingress_spool": env.path("INGRESS_SPOOL", default=Path("var/spool")),
-        "flower_bind": env.str("FLOWER_BIND", default="127.0.0.1:5555", validate=_bind),
-        "flower_basic_auth": env.str("FLOWER_BASIC_AUTH", default=""),
-        "sync_config": env.path("SYNC_CONFIG", default=Path("sync.toml")),
-        "sync_var": env.path("SYNC_VAR", default=Path("var")),
-        "sentry_dsn": env.str("SENTRY_DSN", default=""),
-        "log_level": env.str("LOG_LEVEL", default="INFO", validate=validate.OneOf(LOG_LEVELS)),
-    }
+    env = _environment(eager=False)
+    try:
+        values = _values(env)
+    except ValueError as unreadable:  # a NAME_FILE that is not there is told at once, without the other faults
+        raise SettingsError([str(unreadable)]) from unreadable
     faults = _plain_http_faults(values, allowed=bool(env.bool("ALLOW_PLAIN_HTTP", default=False)))
     try:
         env.seal()
@@ -125,17 +106,49 @@ def load_settings() -> Settings:
     return Settings(rules=rules, **values)
 
 
+def _environment(*, eager: bool = True) -> FileAwareEnv:
+    """The environment and a .env file. An editor's line end after a secret in its file is no part of the secret."""
+    env = FileAwareEnv(eager=eager, strip_whitespace=True)
+    env.read_env(".env", recurse=False)
+    return env
+
+
+def _values(env: FileAwareEnv) -> dict[str, Any]:
+    """Every setting by its field's name; None where it has a fault. Errors: ValueError for an unreadable NAME_FILE."""
+    url = _redis_url(env)
+    return {
+        "b24_webhook_url": env.str("B24_WEBHOOK_URL", validate=_webhook_url),
+        "b24_application_tokens": env.list("B24_APPLICATION_TOKENS", subcast=str.strip, validate=_tokens),
+        "b24_plan": env.enum("B24_PLAN", default=Plan.STANDARD, enum=Plan, by_value=True),
+        "onec_interface": env.str("ONEC_INTERFACE", default="http", validate=_interface),
+        "onec_url": env.str("ONEC_URL", validate=_remote_url),
+        "onec_user": env.str("ONEC_USER"),
+        "onec_password": env.str("ONEC_PASSWORD"),
+        "onec_profile": env.str("ONEC_PROFILE", default="ut11", validate=validate.OneOf(PROFILES)),
+        "onec_max_sessions": env.int("ONEC_MAX_SESSIONS", default=2, validate=validate.Range(min=1)),
+        "onec_webhook_secrets": env.list("ONEC_WEBHOOK_SECRETS", subcast=str.strip, validate=_webhook_secrets),
+        "redis_url": url,
+        "broker_url": env.str("BROKER_URL", default=None) or next_database(url or ""),
+        "ingress_bind": env.str("INGRESS_BIND", default="127.0.0.1:8080", validate=_bind),
+        "ingress_spool": env.path("INGRESS_SPOOL", default=Path("var/spool")),
+        "flower_bind": env.str("FLOWER_BIND", default="127.0.0.1:5555", validate=_bind),
+        "flower_basic_auth": env.str("FLOWER_BASIC_AUTH", default=""),
+        "sync_config": env.path("SYNC_CONFIG", default=Path("sync.toml")),
+        "sync_var": env.path("SYNC_VAR", default=Path("var")),
+        "sentry_dsn": env.str("SENTRY_DSN", default=""),
+        "log_level": env.str("LOG_LEVEL", default="INFO", validate=validate.OneOf(LOG_LEVELS)),
+    }
+
+
 def broker_url_from_environment() -> str:
     """BROKER_URL alone, for Celery's own configuration: it is read before, and by more than, a whole worker."""
-    env = FileAwareEnv()
-    env.read_env(".env", recurse=False)
+    env = _environment()
     return str(env.str("BROKER_URL", default="") or next_database(_redis_url(env)))
 
 
 def broker_visibility_seconds() -> int:
     """BROKER_VISIBILITY_SECONDS: after so long Redis gives a message out again whose worker has not acknowledged it."""
-    env = FileAwareEnv()
-    env.read_env(".env", recurse=False)
+    env = _environment()
     return int(env.int("BROKER_VISIBILITY_SECONDS", default=90, validate=validate.Range(min=2)) or 90)
 
 
@@ -193,6 +206,11 @@ def _bind(value: str) -> None:
         raise ValidationError("must be HOST:PORT, such as 127.0.0.1:8080")
 
 
+def _tokens(values: list[str]) -> None:
+    if not values or not all(values):
+        raise ValidationError("must be the application tokens of the outgoing webhooks, separated by commas")
+
+
 def _webhook_secrets(values: list[str]) -> None:
     if not values or not all(value.startswith("whsec_") and len(value) > 20 for value in values):
         raise ValidationError("must be one or more secrets written whsec_<base64>, separated by commas")
@@ -205,7 +223,7 @@ def _plain_http_faults(values: Mapping[str, Any], *, allowed: bool) -> list[str]
         f"{names[name]}: http:// is accepted for loopback addresses only; use https://, or set ALLOW_PLAIN_HTTP=1"
         for name in names
         if not allowed
-        and (values[name] or "").startswith("http://")
+        and urlsplit(values[name] or "").scheme == "http"
         and not _is_loopback(urlsplit(values[name]).hostname)
     ]
 

@@ -126,6 +126,8 @@ def load_rules(path: Path) -> tuple[Rules | None, list[str]]:
         return _rules(_SyncToml().load(table)), []
     except FileNotFoundError:
         return None, [f"{path}: not found; copy sync.example.toml to {path} and adapt it (or set SYNC_CONFIG)"]
+    except OSError as error:
+        return None, [f"{path}: cannot be read: {error.strerror}"]
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         return None, [f"{path}: not readable as TOML: {error}"]
     except ValidationError as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import structlog
 
@@ -14,21 +16,31 @@ from sync_worker.settings import Settings
 
 MASK = "***"
 _WEBHOOK = re.compile(r"(/rest/(?:api/)?\d+/)[A-Za-z0-9_-]{4,}")
-_TOKENS = re.compile(r"(?i)(\b(?:secret|application_token|auth|password|access_token)(?:\]|%5D)?[=:]\s*)[^\s&\"',}]+")
+_NAMES = r"(?i)(\b(?:secret|application_token|auth|password|access_token)"
+_TOKENS = re.compile(_NAMES + r"(?:\]|%5D)?[=:]\s*)[^\s&\"',}]+")
+_QUOTED_TOKENS = re.compile(_NAMES + r"\\?[\"']\s*:\s*\\?[\"'])[^\\\"']+")  # in JSON, and in JSON within JSON
 _URL_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s/]+@")
 
 
 def masker(secrets: tuple[str, ...]) -> Callable[[str], str]:
     """A function that hides the known secrets, and whatever looks like one of their kind."""
+    spellings = sorted({spelling for secret in secrets for spelling in _spellings(secret)}, key=len, reverse=True)
 
     def mask(text: str) -> str:
-        for secret in secrets:
-            text = text.replace(secret, MASK)
+        for spelling in spellings:
+            text = text.replace(spelling, MASK)
         text = _WEBHOOK.sub(rf"\1{MASK}", text)
         text = _TOKENS.sub(rf"\1{MASK}", text)
+        text = _QUOTED_TOKENS.sub(rf"\1{MASK}", text)
         return _URL_PASSWORD.sub(rf"\1{MASK}@", text)
 
     return mask
+
+
+def _spellings(secret: str) -> tuple[str, ...]:
+    """The secret as it stands in plain text, in a URL, in a form, and in JSON (so in every line of the log)."""
+    in_json = (json.dumps(secret, ensure_ascii=is_ascii)[1:-1] for is_ascii in (False, True))
+    return (secret, quote(secret), quote(secret, safe=""), quote_plus(secret), *in_json)
 
 
 def mask_all(value: Any, mask: Callable[[str], str]) -> Any:

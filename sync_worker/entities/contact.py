@@ -12,19 +12,32 @@ from sync_worker.domain.values import is_inn
 
 ADDRESS_PARTS = ("postal_code", "country", "region", "city", "street", "unit")
 
-DEFAULT_OWNERS: Mapping[str, Owner] = {
-    "name": Owner.SHARED,
-    "full_name": Owner.ONEC,
-    "inn": Owner.ONEC,
-    "kpp": Owner.ONEC,
-    "ogrn": Owner.ONEC,
-    "addresses": Owner.ONEC,
-    "phones": Owner.BITRIX24,
-    "emails": Owner.BITRIX24,
-    "responsible": Owner.BITRIX24,
-    "comment": Owner.SHARED,
-}
-"""Field -> whose value wins where sync.toml names nobody else. The README's field table is made from this."""
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a counterparty: where it stands on either side, and whose value wins where sync.toml is silent."""
+
+    name: str
+    bitrix24: str
+    onec: str
+    owner: Owner
+
+
+FIELDS = (
+    Field("name", "company TITLE; contact LAST_NAME NAME SECOND_NAME", "name", Owner.SHARED),
+    Field("full_name", "requisite RQ_COMPANY_FULL_NAME (not of people)", "full_name", Owner.ONEC),
+    Field("inn", "requisite RQ_INN", "inn", Owner.ONEC),
+    Field("kpp", "requisite RQ_KPP (not of people)", "kpp", Owner.ONEC),
+    Field("ogrn", "requisite RQ_OGRN, RQ_OGRNIP of sole traders", "ogrn", Owner.ONEC),
+    Field("addresses", "addresses of the requisite: type 6 (4 of people), 1, 8", "legal, actual, postal", Owner.ONEC),
+    Field("phones", "PHONE", "phones", Owner.BITRIX24),
+    Field("emails", "EMAIL", "emails", Owner.BITRIX24),
+    Field("responsible", "ASSIGNED_BY_ID, by the user's e-mail", "responsible", Owner.BITRIX24),
+    Field("comment", "COMMENTS", "comment", Owner.SHARED),
+)
+"""The README's field table is made from this, and a test compares them."""
+
+DEFAULT_OWNERS: Mapping[str, Owner] = {one.name: one.owner for one in FIELDS}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -197,6 +197,8 @@ class CounterpartyFlow:
             return partner, False
         created = side.create(record)
         self._save_link(record.ref, created.ref)
+        # the new record's own event may be here already, and would add requisite and addresses a second time
+        held.enter_context(self.locks.hold(str(created.ref)))
         return created, True
 
     def _save_link(self, one: RecordRef, other: RecordRef) -> None:

@@ -66,10 +66,11 @@ class DealFlow:
         return is_sent or reached_send_stage(deal, pipeline, now=now, within_hours=self.rules.max_age_hours)
 
     def _upsert(self, deal: Deal, known: RecordRef | None) -> Upserted:
+        party = self._counterparty(deal)  # first: the contact may be linked by that
         contact = self.links.find(deal.contact) if deal.contact else None
         fields = {
             **deal.fields,
-            "counterparty_ref": self._counterparty(deal).id,
+            "counterparty_ref": party.id,
             "contact_ref": contact.onec.id if contact and not contact.deleted_in else None,
         }
         return self.onec.upsert_order(deal.ref.external_id, fields, known=known)

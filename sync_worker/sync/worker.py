@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
 
-from sync_worker.contract import ChangeEvent, Misfit
-from sync_worker.domain.identity import EntityKind, RecordRef
+from sync_worker.contract import Change, ChangeEvent, Misfit
+from sync_worker.domain.identity import EntityKind, RecordRef, System
 from sync_worker.domain.link import DeadLetter
 from sync_worker.domain.outcome import Outcome
 from sync_worker.errors import NotYetLinked, SyncError
@@ -44,7 +44,9 @@ class SyncWorker:
     def resolve(self, event: ChangeEvent) -> ChangeEvent | None:
         """The event with the record that it is really about; None where it is about nothing of ours."""
         subject = self.flows[event.entity].subject(event)
-        return replace(event, record=subject) if subject else None
+        if subject is None or subject == event.record:
+            return event if subject else None
+        return replace(event, record=subject, change=Change.CHANGED)  # a part was deleted: the whole only changed
 
     def handle(self, event: ChangeEvent) -> Outcome:
         """Bring a resolved event's record into agreement. Errors: SyncError, for `settle` to decide upon."""
@@ -54,9 +56,10 @@ class SyncWorker:
         if letter is not None and letter.id != event.letter:
             self.letters.park_behind(letter, event)
             return Outcome.PARKED
-        outcome = self.flows[event.entity].handle(event)
-        if event.letter:
-            self.letters.remove(event.letter)
+        replayed = self.letters.get(event.letter) if event.letter else None
+        outcome = self.flows[event.entity].handle(newest_state(event, replayed))
+        if replayed is not None:
+            self._close(replayed)
         return outcome
 
     def settle(self, event: ChangeEvent, error: Exception) -> Decision:
@@ -110,7 +113,7 @@ class SyncWorker:
         """
         if letter.record is None or not letter.event:
             raise ValueError(
-                f"letter {letter.id} holds no event that could be replayed; mend its source and discard it"
+                f"letter {letter.id} holds no event that could be sent again; mend what sent it"
             )
         event = ChangeEvent.load(letter.event)
         self.outbox.publish(replace(event, letter=letter.id, attempts=0, seen_at=self.clock.now()), bulk=True)
@@ -122,6 +125,18 @@ class SyncWorker:
             self.outbox.publish(event)
             self.parked.forget(event)
         return len(ready)
+
+    def _close(self, replayed: DeadLetter) -> None:
+        """Remove a letter whose event had an outcome. What was parked behind it meanwhile goes round on its own."""
+        closed = self.letters.take(replayed.id)
+        if closed is None or closed.waiting == replayed.waiting:
+            return
+        event = ChangeEvent.load(closed.event)
+        self.outbox.publish(event)
+        for ref in (closed.record, closed.partner):
+            if event.onec is not None and ref is not None and ref.system is System.BITRIX24:
+                # a letter keeps 1C's state rather than a doorbell, so a doorbell may have been dropped for it
+                self.outbox.publish(replace(event, record=ref, change=Change.CHANGED, onec=None))
 
     def _names(self, ref: RecordRef) -> tuple[RecordRef, ...]:
         """The record by its own name and by its partner's: a conflict filed under one holds both."""
@@ -153,6 +168,14 @@ class SyncWorker:
             trace=event.trace,
             code_version=self.code_version,
         )
+
+
+def newest_state(event: ChangeEvent, replayed: DeadLetter | None) -> ChangeEvent:
+    """The event with 1C's newest state: one that was parked behind the letter after it was sent round again counts."""
+    newest = ChangeEvent.load(replayed.event) if replayed is not None and replayed.event else event
+    if newest.onec is None:
+        return event  # a doorbell says "look" whenever it was rung
+    return replace(newest, letter=event.letter, attempts=event.attempts, seen_at=event.seen_at)
 
 
 def after_failure(event: ChangeEvent, decision: WaitFor | Park | Halt) -> ChangeEvent:

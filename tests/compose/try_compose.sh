@@ -26,6 +26,7 @@ fail() { printf 'FAIL: %s\n' "$*" >&2; exit 1; }
 held() { HELD+=("$*"); printf 'ok    %s\n' "$*"; }
 url() { printf 'http://%s' "$(stack port "$@")"; }
 containers() { stack ps -q; }
+name_of() { docker inspect -f '{{.Name}}' "$1"; }
 
 finish() {
   local status=$?
@@ -71,7 +72,7 @@ has_nothing_private_in_the_image() {
 runs_nothing_as_root() {
   local id
   for id in $(containers); do
-    docker top "$id" -eo pid,uid | awk 'NR > 1 && $2 == 0 { exit 1 }' || fail "$(docker top "$id") runs as root"
+    docker top "$id" -eo pid,uid | awk 'NR > 1 && $2 == 0 { exit 1 }' || fail "$(name_of "$id") runs as root"
   done
   held "no process of $(containers | wc -l) containers runs as root"
 }
@@ -80,7 +81,7 @@ is_locked_down() {
   local id told
   for id in $(containers); do
     told=$(docker inspect -f '{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}}' "$id")
-    [ "$told" = 'true [ALL] [no-new-privileges:true]' ] || fail "$(docker inspect -f '{{.Name}}' "$id"): $told"
+    [ "$told" = 'true [ALL] [no-new-privileges:true]' ] || fail "$(name_of "$id"): $told"
   done
   held "read-only root, no capabilities, no new privileges"
 }
@@ -89,7 +90,7 @@ publishes_on_loopback_only() {
   local id hosts
   for id in $(containers); do
     hosts=$(docker inspect -f '{{range .NetworkSettings.Ports}}{{range .}}{{println .HostIp}}{{end}}{{end}}' "$id")
-    ! grep -v -e '^127\.0\.0\.1$' -e '^$' <<<"$hosts" || fail "$id publishes on $hosts"
+    ! grep -v -e '^127\.0\.0\.1$' -e '^$' <<<"$hosts" || fail "$(name_of "$id") publishes on $hosts"
   done
   held "ports are published on 127.0.0.1 only"
 }

@@ -119,3 +119,21 @@ def test_a_fault_names_its_variable(name: str, value: str, monkeypatch: pytest.M
 
     [fault] = caught.value.faults
     assert fault.startswith(f"{name}: ")
+
+
+def test_a_blank_broker_url_is_none_and_a_secrets_line_end_is_no_part_of_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    secret = tmp_path / "tokens"
+    secret.write_text("token-from-a-file\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("B24_APPLICATION_TOKENS", raising=False)
+    monkeypatch.setenv("B24_APPLICATION_TOKENS_FILE", str(secret))
+    monkeypatch.setenv("ONEC_WEBHOOK_SECRETS", "whsec_MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0")
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:6379/3")
+    monkeypatch.setenv("BROKER_URL", "")
+
+    settings = load_settings()
+
+    assert settings.b24_application_tokens == ("token-from-a-file",)
+    assert settings.broker_url == "redis://127.0.0.1:6379/4"

@@ -22,7 +22,7 @@ from sandbox.faults import FaultPlan
 from sandbox.onec import Base, BaseSettings
 from sandbox.portal import Portal, PortalSettings
 from sync_worker.contract import all_queues
-from tests.services import ROOT, START_SECONDS, IngressProcess, RedisServer
+from tests.services import ROOT, START_SECONDS, IngressProcess, RedisServer, free_port
 
 B24_SECRET = "kq3z7m1x9c5v8b2n"
 APPLICATION_TOKEN = "token-that-the-tests-know-of"
@@ -86,6 +86,11 @@ class CeleryProcess:
         return self
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
@@ -145,8 +150,6 @@ class Exchange:
 
     def start_flower(self, auth: str) -> str:
         """Start Flower behind a login; return its address."""
-        from tests.services import free_port  # noqa: PLC0415
-
         port = free_port()
         self.environment["FLOWER_BASIC_AUTH"] = auth
         self._celery("flower", ["--address=127.0.0.1", f"--port={port}"], ready="Registered tasks")

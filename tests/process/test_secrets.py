@@ -24,7 +24,7 @@ pytestmark = pytest.mark.process
 
 SECRETS = (B24_SECRET, APPLICATION_TOKEN, ROBOT_TOKEN, ONEC_PASSWORD, SIGNING_SECRET)
 FLOWER_AUTH = "operator:a-password-for-flower"
-FAULTS = "http500=0.2x10,reset_after=0.2x10,reset_before=0.2x10,html=0.2x5,http502=0.2x5"
+FAULTS = "http500=0.3x4,reset_after=0.3x4,reset_before=0.3x3,html=0.3x2,http502=0.3x2"
 
 
 def spoken(text: str) -> list[str]:

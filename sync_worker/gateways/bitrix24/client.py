@@ -1,14 +1,14 @@
 """Every request to Bitrix24 leaves through here: throttled, timed out, its errors translated once.
 
 Nothing above this module sees an URL, a status or a `requests` type. The webhook's URL is a secret, so exceptions of
-`requests` (whose text holds it) are never chained.
+`requests` (whose text holds it) are neither chained nor left behind as a context.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import requests
 
@@ -79,7 +79,7 @@ class Bitrix24Client:
         is_write = any(command.is_write for command in commands.values())
         answer = self._post("batch", {"halt": int(halt), "cmd": texts}, is_write=is_write).get("result")
         if not isinstance(answer, dict):
-            _lost("batch", "the answer is no batch result", is_write=is_write)
+            raise _lost("batch", "the answer is no batch result", is_write=is_write)
         errors = {
             key: problem_error(commands[key].method, 200, problem, is_write=commands[key].is_write)
             for key, problem in (answer.get("result_error") or {}).items()  # PHP writes an empty map as []
@@ -96,26 +96,23 @@ class Bitrix24Client:
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
                 allow_redirects=False,  # a renamed portal answers 302, and a followed POST would lose its body
             )
-        except (requests.exceptions.ConnectTimeout, requests.exceptions.SSLError) as error:
-            raise RemoteUnavailable(f"Bitrix24 {method}: cannot connect ({type(error).__name__})") from None
-        except requests.exceptions.ConnectionError as error:
-            if _never_sent(error):
-                raise RemoteUnavailable(f"Bitrix24 {method}: cannot connect") from None
-            _lost(method, "the connection was cut", is_write=is_write)
         except requests.exceptions.RequestException as error:
-            _lost(method, type(error).__name__, is_write=is_write)
-        return self._read(method, reply, is_write=is_write)
+            failure = _transport_error(method, error, is_write=is_write)
+        else:
+            return self._read(method, reply, is_write=is_write)
+        # raised out here, where nothing is being handled: else the secret URL would stay behind in __context__
+        raise failure
 
     def _read(self, method: str, reply: requests.Response, *, is_write: bool) -> dict[str, Any]:
-        body = _json_object(reply)
-        if body is None and reply.status_code < 300:
-            _lost(method, "the answer is no JSON", is_write=is_write)
-        if body is None or "error" in body:
-            error = problem_error(method, reply.status_code, body or {}, is_write=is_write)
-            if isinstance(error, RateLimited) and reply.status_code == 503:
-                self._throttle.refused()
-            raise error
-        return body
+        body = _json_object(reply) or {}
+        if "result" in body and "error" not in body:
+            return body
+        if reply.status_code < 300 and "error" not in body:
+            raise _lost(method, "the answer has no result", is_write=is_write)
+        error = problem_error(method, reply.status_code, body, is_write=is_write)
+        if isinstance(error, RateLimited) and reply.status_code == 503:
+            self._throttle.refused()
+        raise error
 
 
 def _json_object(reply: requests.Response) -> dict[str, Any] | None:
@@ -126,12 +123,19 @@ def _json_object(reply: requests.Response) -> dict[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-def _never_sent(error: requests.exceptions.ConnectionError) -> bool:
+def _transport_error(method: str, error: requests.exceptions.RequestException, *, is_write: bool) -> SyncError:
+    if isinstance(error, requests.exceptions.ConnectTimeout) or _never_sent(error):
+        return RemoteUnavailable(f"Bitrix24 {method}: cannot connect ({type(error).__name__})")
+    return _lost(method, type(error).__name__, is_write=is_write)
+
+
+def _never_sent(error: requests.exceptions.RequestException) -> bool:
     """True where no connection was made, so that not even a write can have happened."""
-    return "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error)
+    text = repr(error)
+    return any(sign in text for sign in ("NewConnectionError", "NameResolutionError", "CERTIFICATE_VERIFY_FAILED"))
 
 
-def _lost(method: str, what: str, *, is_write: bool) -> NoReturn:
+def _lost(method: str, what: str, *, is_write: bool) -> SyncError:
     """The answer is lost: a read may be repeated, of a write nobody knows whether it was done."""
     kind = OutcomeUnknown if is_write else RemoteUnavailable
-    raise kind(f"Bitrix24 {method}: {what}") from None
+    return kind(f"Bitrix24 {method}: {what}")

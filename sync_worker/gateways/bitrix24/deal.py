@@ -54,7 +54,7 @@ class Bitrix24Deals:
         if comment:
             entry = {"ENTITY_ID": ref.id, "ENTITY_TYPE": "deal", "COMMENT": comment}
             commands["comment"] = Command(method="crm.timeline.comment.add", params={"fields": entry})
-        batch = self.client.batch(commands)
+        batch = self.client.batch(commands, halt=True)  # or a deal that refuses its ref is commented on at every try
         for key in commands:
             batch.get(key)
 

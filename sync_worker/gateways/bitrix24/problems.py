@@ -20,6 +20,7 @@ from sync_worker.errors import (
 )
 
 OPERATING_WAIT_SECONDS = 60  # one bucket of the ten-minute window
+_NO_SUCH_TYPE = ("smart process not found", "смарт-процесс не найден")
 
 
 def _rejected(text: str, code: str) -> SyncError:
@@ -39,6 +40,9 @@ def _misconfigured(text: str, _code: str) -> SyncError:
 
 
 def _gone(text: str, _code: str) -> SyncError:
+    """NOT_FOUND is also said of a whole type of items that is switched off; no record is gone for that."""
+    if any(words in text.lower() for words in _NO_SUCH_TYPE):
+        return Misconfigured(f"{text}: switch smart invoices on, or set invoices.kind in sync.toml")
     return LinkBroken(text)
 
 
@@ -110,4 +114,4 @@ def _unknown_if_written(error: SyncError, *, is_write: bool) -> SyncError:
 def _says_missing(description: str) -> bool:
     """The old methods have no code for a missing record, only these texts (reference 1.3, 5.10)."""
     text = description.lower().rstrip(". ")
-    return text in ("not found", "element not found") or (text.endswith("is not found") and "smart process" not in text)
+    return text in ("not found", "element not found") or text.endswith("is not found")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from sync_worker.domain.identity import RecordRef, RecordType
@@ -56,26 +55,26 @@ def _primary_contact(contacts: Sequence[Mapping[str, Any]]) -> RecordRef | None:
 def read_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """One product row as the contract has it.
 
-    PRICE is after discount with tax, PRICE_EXCLUSIVE after discount without; PRICE_BRUTTO and PRICE_NETTO are the same
-    two before discount (reference 3.10). Which pair counts says TAX_INCLUDED.
+    PRICE is after discount with tax; PRICE_BRUTTO with and PRICE_NETTO without tax are before discount (reference
+    3.10). Where the tax comes on top (TAX_INCLUDED), what is paid is worked out of PRICE: the deal's amount is made of
+    it, while PRICE_EXCLUSIVE is rounded for one unit and would miss the amount by the quantity.
     """
     is_tax_included = row.get("TAX_INCLUDED") == "Y"
-    paid, full = ("PRICE", "PRICE_BRUTTO") if is_tax_included else ("PRICE_EXCLUSIVE", "PRICE_NETTO")
-    paid_price = _price(row, paid, "PRICE")
+    rate = None if row.get("TAX_RATE") is None else decimal_or_zero(row.get("TAX_RATE"))
+    paid_price = decimal_or_zero(row.get("PRICE"))
+    if not is_tax_included:
+        paid_price /= 1 + (rate or 0) / 100
+    full_price = decimal_or_zero(row.get("PRICE_BRUTTO" if is_tax_included else "PRICE_NETTO"))
     return order_row(
         name=text_or_none(row.get("PRODUCT_NAME")) or "Товар",
         quantity=decimal_or_zero(row.get("QUANTITY")),
-        full_price=max(_price(row, full, paid), paid_price),
+        full_price=max(full_price, paid_price),
         paid_price=paid_price,
-        vat_rate=None if row.get("TAX_RATE") is None else decimal_or_zero(row.get("TAX_RATE")),
+        vat_rate=rate,
         vat_included=is_tax_included,
         unit=text_or_none(row.get("MEASURE_CODE")),
         product_external_id=_product(row.get("PRODUCT_ID")),
     )
-
-
-def _price(row: Mapping[str, Any], name: str, fallback: str) -> Decimal:
-    return decimal_or_zero(row.get(name) if row.get(name) is not None else row.get(fallback))
 
 
 def _product(id_: object) -> str | None:

@@ -37,12 +37,13 @@ def changed_entries(
     """What to send so that exactly `wanted` remains.
 
     Leaving an entry out never deletes it, and sending it without its ID adds it once more: so the kept ones are not
-    mentioned, the unwanted are deleted by ID, and only the missing are added.
+    mentioned, the unwanted are deleted by ID, and only the missing are added. What is no value to us (an e-mail
+    without @) was typed by a person for a reason, and stays.
     """
     present = {normalise(entry.get("VALUE")) for entry in entries or ()}
     removed = [
         {"ID": str(entry["ID"]), "DELETE": "Y"}
         for entry in entries or ()
-        if normalise(entry.get("VALUE")) not in wanted
+        if (value := normalise(entry.get("VALUE"))) and value not in wanted
     ]
     return removed + new_entries([value for value in wanted if value not in present], kinds)

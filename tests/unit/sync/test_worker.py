@@ -1,0 +1,394 @@
+"""One event to its outcome: letters that hold a record, replays, parking, and what a failure becomes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from sync_worker.contract import ChangeEvent, Misfit
+from sync_worker.domain.identity import EntityKind, System
+from sync_worker.domain.outcome import Outcome
+from sync_worker.errors import (
+    AmbiguousMatch,
+    BadEvent,
+    LinkBroken,
+    Misconfigured,
+    NotYetLinked,
+    OutcomeUnknown,
+    RateLimited,
+    RecordBusy,
+    RemoteRejected,
+    RemoteUnavailable,
+)
+from sync_worker.sync.retry_policy import GiveUp, Halt, Park, WaitFor
+from tests.unit.sync.world import COMPANY, CONTACT, DEAL, LEAD, REQUISITE, World, company, contact, deal
+
+
+def conflict(world: World) -> Any:
+    """A linked company whose name was changed on both sides, filed as a letter. Returns 1C's record."""
+    _, party = world.linked_company()
+    world.portal.edit(COMPANY, name="Ромашка Плюс")
+    world.base.edit(party.ref, name="Ромашка Люкс")
+    world.run(world.ring(COMPANY))
+    world.forget_calls()
+    return world.base.records[party.ref]
+
+
+def replay(world: World) -> ChangeEvent:
+    """Send the only letter round again. Returns its event."""
+    world.outbox.published.clear()
+    world.worker.replay(world.letter())
+    ((event, is_bulk),) = world.outbox.published
+    world.outbox.published.clear()
+    assert is_bulk
+    return event
+
+
+# --- before the flow -------------------------------------------------------------------------------------------------
+
+
+def test_an_entity_that_the_base_does_not_offer_is_off(world: World) -> None:
+    world.capabilities.lacking.add(EntityKind.CONTACT)
+    world.portal.put(company())
+
+    assert world.handle(world.ring(COMPANY)) is Outcome.OFF
+    assert world.portal.calls == []
+
+
+def test_an_event_about_nothing_of_ours_is_resolved_to_nothing(world: World) -> None:
+    assert world.worker.resolve(world.ring(REQUISITE)) is None
+
+
+def test_an_event_of_a_record_is_resolved_to_itself(world: World) -> None:
+    event = world.ring(COMPANY)
+
+    assert world.worker.resolve(event) == event
+
+
+# --- behind a letter -------------------------------------------------------------------------------------------------
+
+
+def test_a_conflict_becomes_a_letter_with_both_values(world: World) -> None:
+    party = conflict(world)
+
+    letter = world.letter()
+
+    assert (letter.entity, letter.cause) == ("contact", "field_conflict")
+    assert (letter.record, letter.partner) == (COMPANY, party.ref)
+    name = {"baseline": "Ромашка", "bitrix24": "Ромашка Плюс", "onec": "Ромашка Люкс"}
+    assert letter.details == {"fields": {"name": name}}
+    assert (letter.attempts, letter.code_version, letter.trace) == (1, "1.2.3", f"ring {COMPANY}")
+
+
+def test_later_events_of_the_record_wait_behind_its_letter(world: World) -> None:
+    conflict(world)
+
+    assert world.run(world.ring(COMPANY)) is Outcome.PARKED
+    assert world.letter().waiting == 1
+    assert world.portal.calls == world.base.calls == []
+
+
+def test_events_of_the_partner_wait_behind_the_same_letter(world: World) -> None:
+    party = conflict(world)
+
+    assert world.run(world.tell(party)) is Outcome.PARKED
+
+
+def test_events_of_another_record_do_not_wait(world: World) -> None:
+    conflict(world)
+    world.portal.put(contact())
+
+    assert world.run(world.ring(CONTACT)) is Outcome.CREATED
+
+
+def test_other_work_on_the_same_record_does_not_wait(world: World) -> None:
+    world.sent_deal()
+    world.documents.locked.add("b24:deal:5")
+    world.deals.records[DEAL] = replace(world.deals.records[DEAL], fields={"title": "Иначе"})
+    world.run(world.ring(DEAL))
+
+    assert world.run(world.ring(DEAL, entity=EntityKind.STATUS)) is Outcome.SKIPPED
+
+
+# --- replay ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_replay_that_succeeds_removes_the_letter(world: World) -> None:
+    party = conflict(world)
+    world.portal.edit(COMPANY, name="Ромашка Люкс")
+
+    assert world.run(replay(world)) is Outcome.UNCHANGED
+    assert world.letters.count_by_cause() == {}
+    assert world.handle(world.ring(COMPANY)) is Outcome.ECHO
+    assert world.base.records[party.ref].fields["name"] == "Ромашка Люкс"
+
+
+def test_a_replay_that_fails_keeps_the_letter(world: World) -> None:
+    conflict(world)
+    before = world.letter()
+    world.clock.sleep(60)
+
+    assert world.run(replay(world)) == GiveUp()
+
+    after = world.letter()
+    assert (after.id, after.first_at) == (before.id, before.first_at)
+    assert after.last_at == before.last_at + timedelta(seconds=60)
+
+
+def test_a_replay_that_has_to_wait_keeps_the_letter(world: World) -> None:
+    conflict(world)
+    event = replay(world)
+
+    with world.locks.hold(str(COMPANY)):
+        decision = world.run(event)
+
+    assert isinstance(decision, WaitFor)
+    assert world.letter().cause == "field_conflict"
+
+
+def test_a_replay_starts_with_a_clean_slate(world: World) -> None:
+    conflict(world)
+    world.clock.sleep(100 * 3600)
+
+    event = replay(world)
+
+    assert (event.attempts, event.seen_at, event.letter) == (0, world.clock.now(), world.letter().id)
+
+
+def test_a_replay_whose_letter_was_discarded_meanwhile_still_has_its_outcome(world: World) -> None:
+    conflict(world)
+    event = replay(world)
+    world.letters.remove(world.letter().id)
+    world.portal.edit(COMPANY, name="Ромашка Люкс")
+
+    assert world.run(event) is Outcome.UNCHANGED
+
+
+def test_a_letter_that_is_discarded_during_its_replay_is_not_missed(world: World) -> None:
+    conflict(world)
+    event = replay(world)
+    world.portal.edit(COMPANY, name="Ромашка Люкс")
+    world.portal.before("read", lambda: world.letters.remove(world.letter().id))
+
+    assert world.run(event) is Outcome.UNCHANGED
+    assert world.published() == []
+
+
+def test_the_newest_state_of_onec_is_kept_behind_a_letter(world: World) -> None:
+    party = conflict(world)
+    newer = world.base.edit(party.ref, name="Ромашка Плюс", full_name="новое")
+    world.run(world.tell(newer))
+    world.run(world.tell(party))  # an older one, late
+
+    event = replay(world)
+
+    assert world.run(event) is Outcome.UPDATED
+    assert world.portal.records[COMPANY].fields["full_name"] == "новое"
+
+
+def test_a_state_that_comes_while_the_replay_lies_in_the_queue_is_the_one_handled(world: World) -> None:
+    party = conflict(world)
+    world.run(world.tell(party))
+    event = replay(world)
+    newer = world.base.edit(party.ref, name="Ромашка Плюс", full_name="новое")
+    world.run(world.tell(newer))
+
+    assert world.run(event) is Outcome.UPDATED
+    assert world.portal.records[COMPANY].fields["full_name"] == "новое"
+    assert world.letters.count_by_cause() == {}
+
+
+def test_a_state_that_comes_during_the_replay_goes_round_on_its_own(world: World) -> None:
+    party = conflict(world)
+    world.run(world.tell(party))
+    event = replay(world)
+    world.portal.edit(COMPANY, name="Ромашка Люкс")
+    newer: list[ChangeEvent] = []
+
+    def change_in_onec() -> None:
+        newer.append(world.tell(world.base.edit(party.ref, full_name="новое")))
+        assert world.run(newer[0]) is Outcome.PARKED
+
+    world.portal.after("read", change_in_onec)
+    world.run(event)
+
+    assert newer[0] in world.published()
+    assert world.letters.count_by_cause() == {}
+
+
+def test_a_doorbell_that_is_rung_during_the_replay_is_not_lost(world: World) -> None:
+    """A letter keeps 1C's state rather than a doorbell, but the portal was read before the doorbell rang."""
+    party = conflict(world)
+    world.run(world.tell(party))
+    event = replay(world)
+    world.portal.edit(COMPANY, name="Ромашка Люкс")
+
+    def change_on_the_portal() -> None:
+        world.portal.edit(COMPANY, phones=["+78005553535"])
+        assert world.run(world.ring(COMPANY)) is Outcome.PARKED
+
+    world.portal.after("read", change_on_the_portal)
+    world.run(event)
+    for again in world.published():
+        world.handle(again)
+
+    assert world.base.records[party.ref].fields["phones"] == ["+78005553535"]
+
+
+def test_a_replay_that_nothing_came_behind_sends_nothing_on(world: World) -> None:
+    conflict(world)
+    world.run(world.ring(COMPANY))  # waits already when the replay starts
+    event = replay(world)
+    world.portal.edit(COMPANY, name="Ромашка Люкс")
+
+    world.run(event)
+
+    assert world.published() == []
+
+
+def test_a_letter_of_a_requisite_is_removed_under_its_owners_name(world: World) -> None:
+    """It was filed while nobody could say whose requisite it was."""
+    event = world.ring(REQUISITE)
+    world.worker.settle(event, BadEvent("cannot be told"))
+    world.portal.put(company())
+    world.portal.requisites[REQUISITE] = COMPANY
+
+    assert world.run(replay(world)) is Outcome.CREATED
+    assert world.letters.count_by_cause() == {}
+
+
+@pytest.mark.parametrize("gap", [{"record": None}, {"event": {}}])
+def test_a_letter_without_an_event_cannot_be_replayed(world: World, gap: dict[str, Any]) -> None:
+    conflict(world)
+
+    with pytest.raises(ValueError, match="holds no event"):
+        world.worker.replay(replace(world.letter(), **gap))
+
+    assert world.published() == []
+
+
+# --- what a failure becomes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AmbiguousMatch("two", candidates=("onec:counterparty:a",)),
+        LinkBroken("gone"),
+        RemoteRejected("no", code="validation", field="inn"),
+        BadEvent("?", raw={"a": 1}),
+    ],
+    ids=lambda error: error.cause,
+)
+def test_what_only_a_person_can_decide_becomes_a_letter(world: World, error: Any) -> None:
+    event = world.ring(COMPANY)
+
+    assert world.worker.settle(event, error) == GiveUp()
+
+    letter = world.letter()
+    assert (letter.cause, letter.message) == (error.cause, str(error))
+    assert letter.details == error.details()
+    assert ChangeEvent.load(letter.event) == event
+    assert world.parked.count() == 0
+
+
+def test_a_short_wait_is_the_callers_to_carry_out(world: World) -> None:
+    decision = world.worker.settle(world.ring(COMPANY), RecordBusy("held"))
+
+    assert isinstance(decision, WaitFor)
+    assert (world.parked.count(), world.letters.count_by_cause()) == (0, {})
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts", "expected"),
+    [
+        (RemoteUnavailable("503", retry_after_seconds=300), 4, Park),
+        (OutcomeUnknown("lost"), 4, Park),
+        (RateLimited("budget", retry_after_seconds=300), 3, Park),
+        (Misconfigured("401"), 3, Halt),
+    ],
+)
+def test_a_long_wait_is_parked_and_comes_back(world: World, error: Any, attempts: int, expected: type) -> None:
+    event = replace(world.ring(COMPANY), attempts=3)
+
+    decision = world.worker.settle(event, error)
+
+    assert isinstance(decision, expected)
+    assert world.worker.release_parked() == 0
+    world.clock.sleep(decision.seconds)  # type: ignore[union-attr]
+    assert world.worker.release_parked() == 1
+    assert world.published() == [replace(event, attempts=attempts)]
+    assert world.parked.count() == 0
+
+
+def test_an_error_that_nobody_foresaw_is_given_up_after_three_times(world: World) -> None:
+    event = world.ring(COMPANY)
+    assert isinstance(world.worker.settle(event, KeyError("rows")), WaitFor)
+
+    assert world.worker.settle(replace(event, attempts=2), KeyError("rows")) == GiveUp()
+
+    letter = world.letter()
+    assert (letter.cause, letter.message, letter.attempts) == ("internal_error", "KeyError: 'rows'", 3)
+
+
+def test_a_wait_that_grew_too_old_becomes_a_letter_under_its_own_cause(world: World) -> None:
+    event = world.ring(COMPANY)
+    world.clock.sleep(24 * 3600 + 1)
+
+    assert world.worker.settle(event, RemoteUnavailable("503")) == GiveUp()
+    assert world.letter().cause == "remote_unavailable"
+
+
+def test_the_needed_record_gets_an_event_of_its_own(world: World) -> None:
+    world.worker.settle(world.ring(DEAL), NotYetLinked("first", need=COMPANY))
+
+    ((event, is_bulk),) = world.outbox.published
+    assert (event.entity, event.record, event.trace, is_bulk) == (EntityKind.CONTACT, COMPANY, f"ring {DEAL}", False)
+
+
+def test_a_need_without_a_name_sends_nothing(world: World) -> None:
+    world.worker.settle(world.ring(LEAD), NotYetLinked("first"))
+
+    assert world.published() == []
+
+
+@pytest.mark.parametrize("error", [LinkBroken("https://portal/rest/1/hunter2/"), KeyError("hunter2")])
+def test_a_letter_holds_no_secret(world: World, error: Exception) -> None:
+    world.worker.settle(replace(world.ring(COMPANY), attempts=2), error)
+
+    assert "hunter2" not in world.letter().message
+    assert "***" in world.letter().message
+
+
+def test_an_event_that_could_not_be_read_is_kept(world: World) -> None:
+    misfit = Misfit(
+        system=System.ONEC,
+        seen_at=world.clock.now(),
+        trace="t",
+        errors={"data": ["Missing"]},
+        raw={"type": "invoice.changed"},
+        entity=EntityKind.INVOICE,
+    )
+
+    letter = world.worker.keep(misfit)
+
+    assert world.letter() == letter
+    assert (letter.entity, letter.cause, letter.record) == ("invoice", "bad_event", None)
+    assert letter.details == {"errors": {"data": ["Missing"]}, "raw": {"type": "invoice.changed"}}
+
+
+def test_an_event_of_nobody_knows_what_is_kept_as_unknown(world: World) -> None:
+    misfit = Misfit(system=System.BITRIX24, seen_at=world.clock.now(), trace="t", errors={}, raw={})
+
+    assert world.worker.keep(misfit).entity == "unknown"
+
+
+def test_the_deal_goes_once_its_counterparty_is_settled(world: World) -> None:
+    party = conflict(world)
+    world.deals.records[DEAL] = deal()
+
+    assert world.run(world.ring(DEAL)) is Outcome.CREATED  # linked is enough: the conflict is not the deal's
+    assert world.documents.documents["b24:deal:5"][1]["counterparty_ref"] == party.ref.id
