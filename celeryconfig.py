@@ -41,7 +41,6 @@ worker_hijack_root_logger = False  # our own structured logs
 worker_send_task_events = True  # for Flower
 task_send_sent_event = True
 worker_soft_shutdown_timeout = 10.0  # with REMAP_SIGTERM=SIGQUIT: a bounded stop
-worker_enable_soft_shutdown_on_idle = True
 worker_eta_task_limit = 1000  # bounds what is held in memory for delays
 
 task_ignore_result = True  # outcomes belong in our own records

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import click
@@ -14,7 +15,8 @@ from sync_worker.settings import Settings, load_settings
 from sync_worker.store.client import connect
 from sync_worker.sync.worker import SyncWorker
 
-console = Console()
+# a page that is piped somewhere is no 80 columns wide
+console = Console(width=None if sys.stdout.isatty() else 140)
 
 
 def the_worker() -> SyncWorker:

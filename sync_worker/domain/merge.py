@@ -23,9 +23,6 @@ class Baseline:
     bitrix24: Fields
     onec: Fields
 
-    def of(self, system: System) -> Fields:
-        return self.bitrix24 if system is System.BITRIX24 else self.onec
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conflict:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
 from celery import Task
-from celery.exceptions import Reject
+from celery.exceptions import Ignore, Reject, Retry
 from marshmallow import ValidationError
 
 from sync_worker.app import app
 from sync_worker.bootstrap import build_worker
 from sync_worker.contract import ChangeEvent, Misfit, System, new_trace
-from sync_worker.errors import BadEvent, Misconfigured, RateLimited, RecordBusy, StoreUnavailable
+from sync_worker.errors import Misconfigured, RateLimited, RecordBusy
 from sync_worker.settings import load_settings
 from sync_worker.sync.retry_policy import WaitFor
 from sync_worker.sync.worker import SyncWorker, after_failure
 
 logger = structlog.get_logger("sync.task")
+
+REST_SECONDS = 1  # before a message is given back, so that the loop stays cool
 
 _building = threading.Lock()
 _built: SyncWorker | None = None
@@ -34,6 +38,26 @@ def worker_of_process() -> SyncWorker:
         return _built
 
 
+@contextmanager
+def never_lost() -> Iterator[None]:
+    """Give the message back to its queue where the block could not put its event in safety.
+
+    Celery acknowledges a task that fails, and drops one whose retry could not be published: either would lose it.
+    """
+    try:
+        yield
+    except (Retry, Ignore):
+        raise
+    except Exception as error:
+        reason = error.reason if isinstance(error, Reject) else error
+        logger.warning("event_given_back", reason=f"{type(reason).__name__}: {reason}")
+        failure = f"{type(reason).__name__}"
+    else:
+        return
+    time.sleep(REST_SECONDS)
+    raise Reject(reason=failure, requeue=True)
+
+
 class RetryLaterError(Exception):
     """What Flower and Celery's log see of a failure that is tried again: one masked line."""
 
@@ -45,39 +69,35 @@ class SyncTask(Task):  # type: ignore[misc]  # Celery ships no types
     max_retries = None  # the policy gives up by age; Celery's own default would after three
 
     def run_event(self, message: dict[str, Any]) -> str:
-        started = time.monotonic()
-        worker = worker_of_process()
-        try:
-            event = ChangeEvent.load(message)
-        except ValidationError as error:
-            return self._keep(worker, message, error)
-        with structlog.contextvars.bound_contextvars(
-            entity=event.entity.value, record=str(event.record), trace=event.trace
-        ):
-            outcome = self._run(worker, event)
-            logger.info("event_done", outcome=outcome, seconds=round(time.monotonic() - started, 3))
-            return outcome
+        with never_lost():
+            worker = worker_of_process()
+            try:
+                event = ChangeEvent.load(message)
+            except ValidationError as error:
+                return keep_unreadable(worker, message, error)
+            with structlog.contextvars.bound_contextvars(
+                entity=event.entity.value, record=str(event.record), trace=event.trace
+            ):
+                return self._run(worker, event)
 
     def _run(self, worker: SyncWorker, event: ChangeEvent) -> str:
+        started = time.monotonic()
         try:
             found = worker.resolve(event)
-            if found is None:
-                return "skipped"
-            event = found
-            return worker.handle(event).value
+            outcome = "skipped"
+            if found is not None:
+                event = found
+                outcome = worker.handle(event).value
         except Exception as error:  # every failure is filed, whatever it is
             failure = error
+        else:
+            logger.info("event_done", outcome=outcome, seconds=round(time.monotonic() - started, 3))
+            return outcome
         # outside of the handler: Celery would else send the whole traceback, with every chained message, to Flower
         return self._settle(worker, event, failure)
 
     def _settle(self, worker: SyncWorker, event: ChangeEvent, error: Exception) -> str:
-        try:
-            decision = worker.settle(event, error)
-        except StoreUnavailable as lost:
-            # the event is safe nowhere else, so it goes back to its queue; a moment's rest keeps the loop cool
-            logger.warning("event_given_back", reason=str(lost))
-            time.sleep(1)
-            raise Reject(reason=str(lost), requeue=True) from error
+        decision = worker.settle(event, error)
         _report(error, type(decision).__name__, event)
         if isinstance(decision, WaitFor):
             again = after_failure(event, decision)
@@ -90,17 +110,17 @@ class SyncTask(Task):  # type: ignore[misc]  # Celery ships no types
             )
         return type(decision).__name__.lower()
 
-    def _keep(self, worker: SyncWorker, message: dict[str, Any], error: ValidationError) -> str:
-        """A message that is no event: from a newer ingress, or written by hand."""
-        misfit = Misfit(
-            system=System.BITRIX24,
-            seen_at=worker.clock.now(),
-            trace=str(message.get("trace") or new_trace()),
-            errors={"event": error.messages},
-            raw=message,
-        )
-        worker.keep(misfit)
-        return "kept"
+
+def keep_unreadable(worker: SyncWorker, message: dict[str, Any], error: ValidationError) -> str:
+    """File a message that is no event or misfit: from a newer ingress, or written by hand."""
+    misfit = Misfit(
+        system=System.BITRIX24,
+        seen_at=worker.clock.now(),
+        trace=str(message.get("trace") or new_trace()),
+        errors={"message": error.messages},
+        raw=message,
+    )
+    return worker.keep(misfit).id
 
 
 def _report(error: Exception, decision: str, event: ChangeEvent) -> None:
@@ -115,5 +135,5 @@ def _report(error: Exception, decision: str, event: ChangeEvent) -> None:
         reason=str(error),
         next=decision,
         attempts=event.attempts,
-        exc_info=not is_foreseen and not isinstance(error, BadEvent),
+        exc_info=None if is_foreseen else error,
     )

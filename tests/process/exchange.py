@@ -110,9 +110,16 @@ class Exchange:
     """Both systems and the exchange between them."""
 
     def __init__(
-        self, folder: Path, *, rate: int = 500, portal: PortalSettings | None = None, rules: str = SYNC_TOML
+        self,
+        folder: Path,
+        *,
+        rate: int = 500,
+        portal: PortalSettings | None = None,
+        rules: str = SYNC_TOML,
+        broker_url: str = "",
     ) -> None:
         self.folder = folder
+        self.broker_url = broker_url  # blank: the same Redis, another database
         self.redis = RedisServer(folder / "redis")
         self.portal = Portal(
             portal
@@ -131,6 +138,14 @@ class Exchange:
         self._held = ExitStack()
 
     def __enter__(self) -> Exchange:
+        try:
+            self._start()
+        except BaseException:
+            self._held.close()  # what is up already must not outlive a failed start
+            raise
+        return self
+
+    def _start(self) -> None:
         self.redis.start()
         self._held.callback(self.redis.kill)
         self.portal_url = self._held.enter_context(self.portal.serve()).url
@@ -142,7 +157,6 @@ class Exchange:
         self._point_events_here()
         self.worker = self._celery("worker", ["-n", "worker@%h"], ready="ready.")
         self.beat = self._celery("beat", ["-s", str(self.folder / "beat-schedule"), "--pidfile="], ready="is starting")
-        return self
 
     def __exit__(self, *_exc: object) -> None:
         self._held.close()
@@ -180,7 +194,7 @@ class Exchange:
             "ONEC_WEBHOOK_SECRETS": SIGNING_SECRET,
             "ONEC_MAX_SESSIONS": "4",
             "REDIS_URL": self.redis.url(0),
-            "BROKER_URL": self.redis.url(1),
+            "BROKER_URL": self.broker_url or self.redis.url(1),
             "BROKER_VISIBILITY_SECONDS": str(VISIBILITY_SECONDS),
             "SYNC_CONFIG": str(self.folder / "sync.toml"),
             "SYNC_VAR": str(self.folder),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.process.exchange import Exchange, exchange, wait_until
+from tests.services import RedisServer
 
 pytestmark = pytest.mark.process
 
@@ -26,6 +27,25 @@ def agree_on_all(place: Exchange, ids: list[int]) -> bool:
     refs = {party["external_id"]: party["ref"] for party in place.parties()}
     cards = {int(card["ID"]): card.get("UF_CRM_1C_ID") for card in place.portal_state()["contacts"]}
     return all(cards[id_] and cards[id_] == refs.get(f"b24:contact:{id_}") for id_ in ids)
+
+
+def test_events_wait_in_the_broker_while_the_state_is_away(tmp_path: Path) -> None:
+    broker = RedisServer(tmp_path / "broker").start()
+    try:
+        with exchange(tmp_path / "place", broker_url=broker.url(1)) as place:
+            place.portal_form("contacts", last_name="Первая", email="first@example.com")
+            wait_until(lambda: len(place.parties()) == 1, what="the worker works")
+
+            place.redis.kill()
+            ids = add_contacts(place, 20)
+            wait_until(lambda: "store_unavailable" in place.worker.log(), what="the worker noticed")
+            place.redis.start()
+
+            wait_until(lambda: agree_on_all(place, ids), seconds=120, what="all contacts have their counterparties")
+            assert len(place.parties()) == 21
+            assert "no dead letters" in place.command("dead", "list").stdout
+    finally:
+        broker.kill()
 
 
 def test_a_killed_worker_and_a_restarted_redis_lose_nothing_and_make_nothing_twice(tmp_path: Path) -> None:

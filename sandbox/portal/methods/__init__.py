@@ -11,6 +11,7 @@ from sandbox.portal.methods import (
     duplicate,
     invoice,
     item,
+    payment,
     productrow,
     requisite,
     system,
@@ -24,6 +25,6 @@ def all_methods() -> Methods:
     """Build the table of every method that the portal knows."""
     methods = Methods()
     families = (address, bindings, classic, directories, duplicate, invoice, item, productrow, requisite, system)
-    for family in (*families, timeline, user, userfield):
+    for family in (*families, payment, timeline, user, userfield):
         family.register(methods)
     return methods

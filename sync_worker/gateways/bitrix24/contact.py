@@ -14,20 +14,26 @@ from sync_worker.gateways.bitrix24.client import Batch, Bitrix24Client, Command
 from sync_worker.gateways.bitrix24.directories import Directories
 from sync_worker.gateways.bitrix24.schemas import ONEC_ID_FIELD, ORIGINATOR
 from sync_worker.gateways.bitrix24.schemas.contact import (
+    ADDRESS_KINDS,
     ENTITY_TYPE_ID,
     REQUISITE_FIELDS,
     REQUISITE_TYPE_ID,
     address_fields,
+    address_types,
     card_fields,
     changed_multifields,
+    has_text,
+    kind_of,
     new_card,
     new_requisite,
+    partner_fields,
     read_counterparty,
     requisite_fields,
 )
 
 _TYPE_BY_ID = {number: type_ for type_, number in ENTITY_TYPE_ID.items()}
 _REQUISITE_SELECT = ("ID", "PRESET_ID", "RQ_INN", "RQ_KPP", "RQ_OGRN", "RQ_OGRNIP", "RQ_COMPANY_FULL_NAME")
+_REQUISITE_KEY = "write_requisite"  # the command's key in the batch; addresses refer to its result
 MAX_CANDIDATES = 10  # more than a person could choose from; the rest is named by its number only
 
 
@@ -41,21 +47,11 @@ class Bitrix24Counterparties:
 
     def read(self, ref: RecordRef) -> CounterpartyRecord | None:
         """Card, requisite and addresses in one request; of several requisites the first with an ИНН counts."""
-        owner = {"ENTITY_TYPE_ID": ENTITY_TYPE_ID[ref.type], "ENTITY_ID": ref.id}
-        batch = self.client.batch(
-            {
-                "card": Command(method=f"crm.{ref.type}.get", params={"id": ref.id}),
-                "requisites": Command(
-                    method="crm.requisite.list",
-                    params={"filter": owner, "order": {"ID": "ASC"}, "select": _REQUISITE_SELECT},
-                ),
-                "addresses": _addresses_of("$result[requisites][0][ID]"),
-            }
-        )
-        try:
-            card = batch.get("card")
-        except LinkBroken:
-            return None
+        batch = self.client.batch(_questions(ref))
+        return None if isinstance(batch.errors.get("card"), LinkBroken) else self._record(ref, batch)
+
+    def _record(self, ref: RecordRef, batch: Batch) -> CounterpartyRecord:
+        card = batch.get("card")
         requisites = batch.get("requisites") or []
         requisite = next((row for row in requisites if row.get("RQ_INN")), requisites[0] if requisites else None)
         return read_counterparty(
@@ -107,16 +103,23 @@ class Bitrix24Counterparties:
     def update(
         self, current: CounterpartyRecord, changes: Mapping[str, Any], *, source: CounterpartyRecord
     ) -> CounterpartyRecord:
+        """What was written is read back in the same request: the portal may have made something else of it.
+
+        Of what was not written the older view counts. An edit that somebody made meanwhile has an event of its own,
+        which would pass for our echo if it stood in the record that is returned.
+        """
         changes, responsible_id = self._known_responsible(changes)
-        commands = self._commands(current, changes, source, responsible_id)
-        if not commands:
+        writes = self._writes(current, changes, source, responsible_id)
+        if not writes:
             return current
-        batch = self.client.batch(commands, halt=True)
-        for error in batch.errors.values():
-            raise error
-        if missing := commands.keys() - batch.results.keys():
+        batch = self.client.batch({**writes, **_questions(current.ref)}, halt=True)
+        for key in writes:
+            batch.get(key)
+        if missing := writes.keys() - batch.results.keys():
             raise RemoteRejected(f"the portal did not run {', '.join(sorted(missing))} of {current.ref}")
-        return replace(current, fields={**current.fields, **changes}, other_ref=source.ref.id)
+        after = self._record(current.ref, batch)
+        kept = {name: value for name, value in current.fields.items() if name in after.fields and name not in changes}
+        return replace(after, fields={**after.fields, **kept})
 
     def _known_responsible(self, changes: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
         """A person whom the portal does not know is left out, and never stops a record (design, part 6)."""
@@ -124,7 +127,7 @@ class Bitrix24Counterparties:
         left = {name: value for name, value in changes.items() if name != "responsible" or user}
         return left, user.id if user else None
 
-    def _commands(
+    def _writes(
         self,
         current: CounterpartyRecord,
         changes: Mapping[str, Any],
@@ -132,38 +135,42 @@ class Bitrix24Counterparties:
         responsible_id: str | None,
     ) -> dict[str, Command]:
         """Card, then requisite, then addresses: each needs the one before it."""
-        ref, kind = current.ref, source.kind
+        ref = current.ref
         card = card_fields(ref.type, changes, responsible_id=responsible_id)
         card |= changed_multifields(current, changes, source.value_kinds)
         if current.other_ref != source.ref.id:
-            card[ONEC_ID_FIELD] = source.ref.id
-        commands = {}
+            card |= partner_fields(current.native["card"], source.ref.id)
+        writes = {}
         if card:
-            commands["card"] = Command(method=f"crm.{ref.type}.update", params={"id": ref.id, "fields": card})
-        requisite_id = self._requisite_command(commands, current, changes, kind)
-        for address in _changed_addresses(current, changes):
-            fields = address_fields(ref.type, kind, address, requisite_id)
-            verb = "update" if _has_address(current, fields) else "add"
-            commands[f"address_{address['kind']}"] = Command(method=f"crm.address.{verb}", params={"fields": fields})
-        return commands
+            writes["write_card"] = Command(method=f"crm.{ref.type}.update", params={"id": ref.id, "fields": card})
+        kind, requisite = self._write_requisite(current, changes, source.kind)
+        if requisite is not None:
+            writes[_REQUISITE_KEY] = requisite
+        return writes | _write_addresses(current, changes, kind)
 
-    def _requisite_command(
-        self, commands: dict[str, Command], current: CounterpartyRecord, changes: Mapping[str, Any], kind: Kind
-    ) -> str:
-        """Add the command that writes the requisite, if one is needed; return the id that addresses hang on."""
+    def _write_requisite(
+        self, current: CounterpartyRecord, changes: Mapping[str, Any], wanted_kind: Kind
+    ) -> tuple[Kind, Command | None]:
+        """The kind that the portal will see in the record, and the command that writes its requisite, if one is due.
+
+        An ОГРН stands where that kind has it: one that becomes a sole trader by its new ИНН takes its number along.
+        """
         ours = {name: value for name, value in changes.items() if name in REQUISITE_FIELDS}
         requisite = current.native["requisite"]
-        if requisite is not None:
-            if fields := requisite_fields(kind, ours):
-                params = {"id": requisite["ID"], "fields": fields}
-                commands["requisite"] = Command(method="crm.requisite.update", params=params)
-            return str(requisite["ID"])
-        if any(ours.values()) or changes.get("addresses"):
+        if requisite is None and not any(ours.values()) and not changes.get("addresses"):
+            return current.kind, None
+        preset = self.presets.get(wanted_kind, self.presets.get(Kind.COMPANY, 1))
+        seen = requisite or {"PRESET_ID": preset, "RQ_INN": None}
+        kind = kind_of(current.ref, {**seen, **requisite_fields(wanted_kind, ours)}, self.presets.get(Kind.SOLE_TRADER))
+        if kind is not current.kind and current.fields.get("ogrn"):
+            ours.setdefault("ogrn", current.fields["ogrn"])
+        if requisite is None:
             name = changes.get("name") or current.fields.get("name")
-            preset = self.presets.get(kind, self.presets.get(Kind.COMPANY, 1))
-            fields = new_requisite(current.ref, kind, preset, name, ours)
-            commands["requisite"] = Command(method="crm.requisite.add", params={"fields": fields})
-        return "$result[requisite]"
+            params = {"fields": new_requisite(current.ref, kind, preset, name, ours)}
+            return kind, Command(method="crm.requisite.add", params=params)
+        if fields := requisite_fields(kind, ours):
+            return kind, Command(method="crm.requisite.update", params={"id": requisite["ID"], "fields": fields})
+        return kind, None
 
     def owner_of(self, requisite: RecordRef) -> RecordRef | None:
         try:
@@ -172,6 +179,17 @@ class Bitrix24Counterparties:
             return None
         type_ = _TYPE_BY_ID.get(int(row["ENTITY_TYPE_ID"]))
         return bitrix24_ref(type_, row["ENTITY_ID"]) if type_ else None
+
+
+def _questions(ref: RecordRef) -> dict[str, Command]:
+    """What a record is made of; the addresses are those of the first requisite, which is nearly always the only one."""
+    owner = {"ENTITY_TYPE_ID": ENTITY_TYPE_ID[ref.type], "ENTITY_ID": ref.id}
+    params = {"filter": owner, "order": {"ID": "ASC"}, "select": _REQUISITE_SELECT}
+    return {
+        "card": Command(method=f"crm.{ref.type}.get", params={"id": ref.id}),
+        "requisites": Command(method="crm.requisite.list", params=params),
+        "addresses": _addresses_of("$result[requisites][0][ID]"),
+    }
 
 
 def _addresses_of(requisite_id: str) -> Command:
@@ -199,15 +217,28 @@ def _searches(keys: MatchKeys, onec_id: str) -> dict[str, Command]:
     return commands
 
 
-def _changed_addresses(current: CounterpartyRecord, changes: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Addresses to write; one that the other side no longer has is emptied, since its key cannot be written away."""
+def _write_addresses(current: CounterpartyRecord, changes: Mapping[str, Any], kind: Kind) -> dict[str, Command]:
+    """The commands for the addresses that differ; one that the other side no longer has is emptied."""
     if "addresses" not in changes:
-        return []
+        return {}
     before = {address["kind"]: address for address in current.fields.get("addresses") or []}
     wanted = {address["kind"]: address for address in changes["addresses"] or []}
-    emptied = [{"kind": kind} for kind in before if kind not in wanted]
-    return [address for kind, address in wanted.items() if before.get(kind) != address] + emptied
+    requisite = current.native["requisite"]
+    requisite_id = str(requisite["ID"]) if requisite else f"$result[{_REQUISITE_KEY}]"
+    rows = {int(row["TYPE_ID"]): row for row in current.native["addresses"]}
+    writes = {}
+    for address_kind in [name for name in ADDRESS_KINDS if before.get(name) != wanted.get(name)]:
+        types = address_types(current.ref.type, kind, address_kind)
+        for type_id in _types_to_write(types, rows, is_emptied=address_kind not in wanted):
+            fields = address_fields(type_id, wanted.get(address_kind, {}), requisite_id)
+            verb = "update" if type_id in rows else "add"
+            writes[f"write_address_{type_id}"] = Command(method=f"crm.address.{verb}", params={"fields": fields})
+    return writes
 
 
-def _has_address(current: CounterpartyRecord, fields: Mapping[str, Any]) -> bool:
-    return any(str(row.get("TYPE_ID")) == str(fields["TYPE_ID"]) for row in current.native["addresses"])
+def _types_to_write(
+    types: tuple[int, ...], rows: Mapping[int, Mapping[str, Any]], *, is_emptied: bool
+) -> tuple[int, ...]:
+    """An address is written where it is read from; to empty it, nothing may be left that could be read instead."""
+    filled = tuple(type_id for type_id in types if type_id in rows and has_text(rows[type_id]))
+    return filled if is_emptied else (filled or types)[:1]

@@ -12,6 +12,7 @@ from sync_worker.gateways.bitrix24.client import Bitrix24Client, Command
 from sync_worker.gateways.bitrix24.directories import Directories
 from sync_worker.gateways.bitrix24.schemas.invoice import (
     SMART_INVOICE_TYPE_ID,
+    as_old,
     old_fields,
     read_old,
     read_smart,
@@ -21,6 +22,7 @@ from sync_worker.gateways.bitrix24.schemas.invoice import (
 )
 
 OWNER_TYPE = "SI"  # product rows of a smart invoice
+PAGE_SIZE = 50
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,18 +44,22 @@ class SmartInvoices:
         return _the_one([item["id"] for item in answer["items"] if item.get("xmlId") == xml_id], xml_id)
 
     def read(self, ref: RecordRef) -> InvoiceCard | None:
-        rows = {"filter": {"=ownerType": OWNER_TYPE, "=ownerId": ref.id}, "order": {"sort": "ASC"}}
+        """One request for an invoice of less than 50 rows; the portal lists them by that many."""
         batch = self.client.batch(
             {
                 "item": Command(method="crm.item.get", params={"entityTypeId": SMART_INVOICE_TYPE_ID, "id": ref.id}),
-                "rows": Command(method="crm.item.productrow.list", params=rows),
+                "rows": _rows_of(ref, start=0),
             }
         )
         try:
             item = batch.get("item")["item"]
         except LinkBroken:
             return None
-        return read_smart(item, (batch.get("rows") or {}).get("productRows", []))
+        page = rows = batch.get("rows")["productRows"]
+        while len(page) == PAGE_SIZE:
+            page = self.client.run(_rows_of(ref, start=len(rows)))["productRows"]
+            rows = [*rows, *page]
+        return read_smart(item, rows)
 
     def create(self, card: InvoiceCard) -> RecordRef:
         category = self.directories.invoice_category(self.category)
@@ -109,7 +115,7 @@ class OldInvoices:
         return bitrix24_ref(RecordType.INVOICE, self.client.call("crm.invoice.add", fields=fields))
 
     def update(self, ref: RecordRef, current: InvoiceCard | None, card: InvoiceCard) -> bool:
-        changes = changed_fields(current, card)
+        changes = changed_fields(current, as_old(card))
         if not (fields := old_fields(changes)):
             return False
         self.client.call("crm.invoice.update", id=ref.id, fields=fields)
@@ -129,6 +135,12 @@ class OldInvoices:
                 f"the portal has no payer type {wanted} with an active payment system for old invoices"
             )
         return {"PERSON_TYPE_ID": person_type, "PAY_SYSTEM_ID": systems[0]["ID"]}
+
+
+def _rows_of(ref: RecordRef, *, start: int) -> Command:
+    owner = {"=ownerType": OWNER_TYPE, "=ownerId": ref.id}
+    params = {"filter": owner, "order": {"sort": "ASC"}, "start": start}
+    return Command(method="crm.item.productrow.list", params=params)
 
 
 def changed_fields(current: InvoiceCard | None, card: InvoiceCard) -> dict[str, Any]:

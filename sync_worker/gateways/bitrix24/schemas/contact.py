@@ -23,11 +23,10 @@ from sync_worker.gateways.bitrix24.schemas.multifield import changed_entries, ne
 
 ENTITY_TYPE_ID = {RecordType.CONTACT: 3, RecordType.COMPANY: 4}
 REQUISITE_TYPE_ID = 8
+ADDRESS_KINDS = ("actual", "legal", "postal")
 REQUISITE_FIELDS = ("full_name", "inn", "kpp", "ogrn")  # ours that live in the requisite and not in the card
 
-_ADDRESS_KIND = {"6": "legal", "4": "legal", "1": "actual", "8": "postal"}
-_ADDRESS_TYPE = {"legal": 6, "actual": 1, "postal": 8}
-_PERSON_LEGAL_TYPE = 4  # of people the registered address is the legal one (design, part 6)
+_LEGAL, _REGISTERED, _ACTUAL, _POSTAL = 6, 4, 1, 8
 _ADDRESS_PART = {
     "POSTAL_CODE": "postal_code",
     "COUNTRY": "country",
@@ -48,13 +47,13 @@ def read_counterparty(
     sole_trader_preset: int | None,
 ) -> CounterpartyRecord:
     """Build the record out of crm.contact.get / crm.company.get, crm.requisite.list and crm.address.list rows."""
-    kind = _kind(ref, requisite, sole_trader_preset)
+    kind = kind_of(ref, requisite, sole_trader_preset)
     fields: dict[str, Any] = {
         "name": _name(ref, card),
         "inn": normalise_code((requisite or {}).get("RQ_INN")),
         "emails": read_values(card.get("EMAIL"), normalise_email),
         "phones": read_values(card.get("PHONE"), normalise_phone),
-        "addresses": canonical_addresses([read_address(row) for row in addresses if _is_known(row)]),
+        "addresses": read_addresses(ref.type, kind, addresses),
         "comment": multiline_or_none(card.get("COMMENTS")),
         "responsible": responsible.email if responsible else None,
     }
@@ -68,14 +67,14 @@ def read_counterparty(
         fields=fields,
         value_kinds=read_kinds(card.get("EMAIL"), normalise_email) | read_kinds(card.get("PHONE"), normalise_phone),
         responsible_name=responsible.name if responsible else None,
-        other_ref=text_or_none(card.get(ONEC_ID_FIELD)),
+        other_ref=_onec_id(card),
         is_ours=card.get("IS_MY_COMPANY") == "Y",
         company_id=_id_or_none(card.get("COMPANY_ID")),
         native={"card": card, "requisite": requisite, "addresses": list(addresses)},
     )
 
 
-def _kind(ref: RecordRef, requisite: Mapping[str, Any] | None, sole_trader_preset: int | None) -> Kind:
+def kind_of(ref: RecordRef, requisite: Mapping[str, Any] | None, sole_trader_preset: int | None) -> Kind:
     """A sole trader by the requisite's preset or a 12-digit ИНН (design, part 6)."""
     if requisite is not None:
         inn = normalise_code(requisite.get("RQ_INN")) or ""
@@ -99,13 +98,52 @@ def _id_or_none(value: object) -> str | None:
     return None if text in (None, "0") else text
 
 
-def _is_known(row: Mapping[str, Any]) -> bool:
-    return str(row.get("TYPE_ID")) in _ADDRESS_KIND
+def _onec_id(card: Mapping[str, Any]) -> str | None:
+    """The 1C ref; on a portal without our field ORIGIN_ID has to do (see `partner_fields`)."""
+    if ONEC_ID_FIELD not in card and card.get("ORIGINATOR_ID") == ORIGINATOR:
+        return text_or_none(card.get("ORIGIN_ID"))
+    return text_or_none(card.get(ONEC_ID_FIELD))
 
 
-def read_address(row: Mapping[str, Any]) -> dict[str, Any]:
-    parts = {ours: text_or_none(row.get(theirs)) for theirs, ours in _ADDRESS_PART.items()}
-    return {"kind": _ADDRESS_KIND[str(row["TYPE_ID"])], **parts}
+def partner_fields(card: Mapping[str, Any], onec_id: str) -> dict[str, Any]:
+    """The fields that name the 1C partner. Where ours is missing it is ignored, and ORIGIN_ID is remembered instead."""
+    origin = {} if ONEC_ID_FIELD in card else {"ORIGINATOR_ID": ORIGINATOR, "ORIGIN_ID": onec_id}
+    return {ONEC_ID_FIELD: onec_id, **origin}
+
+
+def address_types(owner_type: RecordType, kind: Kind, address_kind: str) -> tuple[int, ...]:
+    """The portal's address types that are this kind of address, best first.
+
+    Of people the registered address is a legal one as well (design, part 6), and a person's foremost.
+    """
+    if address_kind != "legal":
+        return (_ACTUAL,) if address_kind == "actual" else (_POSTAL,)
+    if kind is Kind.COMPANY:
+        return (_LEGAL,)
+    is_person = kind is Kind.PERSON and owner_type is RecordType.CONTACT
+    return (_REGISTERED, _LEGAL) if is_person else (_LEGAL, _REGISTERED)
+
+
+def read_addresses(owner_type: RecordType, kind: Kind, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One address a kind: of several types that may be it, the best that has any text."""
+    by_type = {int(row["TYPE_ID"]): row for row in rows}
+    return canonical_addresses(
+        [
+            {"kind": address_kind, **_address_parts(by_type[type_id])}
+            for address_kind in ADDRESS_KINDS
+            for type_id in address_types(owner_type, kind, address_kind)
+            if type_id in by_type
+        ]
+    )
+
+
+def _address_parts(row: Mapping[str, Any]) -> dict[str, str | None]:
+    return {ours: text_or_none(row.get(theirs)) for theirs, ours in _ADDRESS_PART.items()}
+
+
+def has_text(row: Mapping[str, Any]) -> bool:
+    """False for an address that was emptied: its key stays."""
+    return any(_address_parts(row).values())
 
 
 def card_fields(ref_type: RecordType, changes: Mapping[str, Any], *, responsible_id: str | None) -> dict[str, Any]:
@@ -171,11 +209,8 @@ def new_requisite(
     return fields | {"RQ_COMPANY_NAME": name or ""}
 
 
-def address_fields(owner_type: RecordType, kind: Kind, address: Mapping[str, Any], requisite_id: str) -> dict[str, Any]:
+def address_fields(type_id: int, address: Mapping[str, Any], requisite_id: str) -> dict[str, Any]:
     """The whole address: when any text of it is sent, the portal forgets those that are not."""
-    type_id = _ADDRESS_TYPE[address["kind"]]
-    if type_id == _ADDRESS_TYPE["legal"] and owner_type is RecordType.CONTACT and kind is Kind.PERSON:
-        type_id = _PERSON_LEGAL_TYPE
     return {
         "TYPE_ID": type_id,
         "ENTITY_TYPE_ID": REQUISITE_TYPE_ID,

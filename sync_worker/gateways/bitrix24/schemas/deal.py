@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from sync_worker.domain.identity import RecordRef, RecordType
@@ -63,7 +64,7 @@ def read_row(row: Mapping[str, Any]) -> dict[str, Any]:
     rate = None if row.get("TAX_RATE") is None else decimal_or_zero(row.get("TAX_RATE"))
     paid_price = decimal_or_zero(row.get("PRICE"))
     if not is_tax_included:
-        paid_price /= 1 + (rate or 0) / 100
+        paid_price /= 1 + (rate or Decimal(0)) / 100
     full_price = decimal_or_zero(row.get("PRICE_BRUTTO" if is_tax_included else "PRICE_NETTO"))
     return order_row(
         name=text_or_none(row.get("PRODUCT_NAME")) or "Товар",

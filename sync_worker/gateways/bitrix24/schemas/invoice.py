@@ -36,15 +36,13 @@ def read_smart(item: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> In
 
 
 def read_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A product row of either family, as far as it is compared."""
-    low = {str(name).replace("_", "").lower(): value for name, value in row.items()}
-    rate = low.get("taxrate", low.get("vatrate"))
+    """A row of crm.item.productrow.list, as far as it is compared."""
     return card_row(
-        name=str(low.get("productname") or ""),
-        quantity=low.get("quantity"),
-        price=low.get("price"),
-        tax_rate=None if rate in (None, "") else rate,
-        is_tax_included=low.get("taxincluded", low.get("vatincluded")) == "Y",
+        name=str(row.get("productName") or ""),
+        quantity=row.get("quantity"),
+        price=row.get("price"),
+        tax_rate=row.get("taxRate"),
+        is_tax_included=row.get("taxIncluded") == "Y",
     )
 
 
@@ -115,9 +113,28 @@ def read_old(card: Mapping[str, Any]) -> InvoiceCard:
             "deal_id": _id(card.get("UF_DEAL_ID")),
             "company_id": _id(card.get("UF_COMPANY_ID")),
             "contact_id": _id(card.get("UF_CONTACT_ID")),
-            "rows": [read_row(row) for row in card.get("PRODUCT_ROWS") or []],
+            "rows": [_read_old_row(row) for row in card.get("PRODUCT_ROWS") or []],
         },
     )
+
+
+def _read_old_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """VAT_RATE is a share here, 0.2 for 20 %."""
+    rate = decimal_or_zero(row.get("VAT_RATE")) * 100
+    return card_row(
+        name=str(row.get("PRODUCT_NAME") or ""),
+        quantity=row.get("QUANTITY"),
+        price=row.get("PRICE"),
+        tax_rate=rate or None,
+        is_tax_included=row.get("VAT_INCLUDED") == "Y",
+    )
+
+
+def as_old(card: InvoiceCard) -> InvoiceCard:
+    """What an old invoice can hold of a card: no amount and currency of its own, and 0 % for "without VAT"."""
+    fields = {name: value for name, value in card.fields.items() if name in _OLD_FIELD}
+    rows = [{**row, "tax_rate": None if row["tax_rate"] == "0" else row["tax_rate"]} for row in card.fields["rows"]]
+    return InvoiceCard(xml_id=card.xml_id, fields={**fields, "rows": rows})
 
 
 _OLD_FIELD = {
@@ -143,7 +160,7 @@ def old_fields(changes: Mapping[str, Any]) -> dict[str, Any]:
                 "PRODUCT_NAME": row["name"],
                 "QUANTITY": row["quantity"],
                 "PRICE": row["price"],
-                "VAT_RATE": row["tax_rate"] or "",
+                "VAT_RATE": str(decimal_or_zero(row["tax_rate"]) / 100),
                 "VAT_INCLUDED": "Y" if row["is_tax_included"] else "N",
             }
             for row in changes["rows"]

@@ -1,0 +1,97 @@
+"""What changes seldom is asked once in ten minutes."""
+
+from __future__ import annotations
+
+import pytest
+
+from sync_worker.errors import RemoteRejected, RemoteUnavailable
+from sync_worker.gateways.bitrix24.directories import LIFE_SECONDS, Directories
+
+MARIA = {"ID": "2", "LAST_NAME": "Менеджерова", "NAME": "Мария", "EMAIL": "Manager@Example.com", "ACTIVE": True}
+
+
+class Seconds:
+    def __init__(self) -> None:
+        self.at = 1000.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+@pytest.fixture
+def seconds():
+    return Seconds()
+
+
+@pytest.fixture
+def directories(canned, seconds):
+    return Directories(client=canned.client, monotonic=seconds)
+
+
+def test_user_is_asked_once(canned, directories):
+    canned.answer("user.get", {"result": [MARIA]})
+    assert directories.user("2").email == "manager@example.com"
+    assert directories.user(2).name == "Менеджерова Мария"
+    assert len(canned.mock.calls) == 1
+
+
+def test_user_is_asked_again_when_the_answer_is_old(canned, directories, seconds):
+    canned.answer("user.get", {"result": []})
+    canned.answer("user.get", {"result": [MARIA]})
+    assert directories.user("2") is None
+    seconds.at += LIFE_SECONDS - 1
+    assert directories.user("2") is None  # that there is nobody is remembered as well
+    seconds.at += 2
+    assert directories.user("2").id == "2"
+
+
+def test_failed_question_is_not_remembered(canned, directories):
+    canned.problem("user.get", "INTERNAL_SERVER_ERROR", status=500)
+    canned.answer("user.get", {"result": [MARIA]})
+    with pytest.raises(RemoteUnavailable):
+        directories.user("2")
+    assert directories.user("2").id == "2"
+
+
+@pytest.mark.parametrize("nobody", [None, "", "0", 0])
+def test_nobody_is_not_asked_for(directories, nobody):
+    assert directories.user(nobody) is None
+
+
+@pytest.mark.parametrize("email", [None, "", "no address"])
+def test_no_email_finds_nobody(directories, email):
+    assert directories.user_by_email(email) is None
+
+
+def test_filter_that_the_scope_ignores_finds_nobody(canned, directories):
+    others = [{"ID": "1", "NAME": "Обмен"}, {"ID": "5", "EMAIL": "other@example.com"}]
+    canned.answer("user.get", {"result": others})
+    assert directories.user_by_email("manager@example.com") is None
+
+
+def test_email_is_found_whatever_its_case(canned, directories):
+    canned.answer("user.get", {"result": [{"ID": "5", "EMAIL": "other@example.com"}, MARIA]})
+    assert directories.user_by_email("MANAGER@example.com").id == "2"
+
+
+@pytest.mark.parametrize(
+    ("categories", "id_"),
+    [
+        ([{"id": 5, "isDefault": "N"}, {"id": 7, "isDefault": "Y"}], 7),
+        ([{"id": 5, "isDefault": "N"}, {"id": 7, "isDefault": "N"}], 5),
+    ],
+)
+def test_default_invoice_category(canned, directories, categories, id_):
+    canned.answer("crm.category.list", {"result": {"categories": categories}})
+    assert [directories.invoice_category(0), directories.invoice_category(0)] == [id_, id_]
+    assert len(canned.mock.calls) == 1
+
+
+def test_category_of_the_settings_is_not_asked_for(directories):
+    assert directories.invoice_category(9) == 9
+
+
+def test_portal_without_smart_invoices_says_what_to_do(canned, directories):
+    canned.answer("crm.category.list", {"result": {"categories": []}})
+    with pytest.raises(RemoteRejected, match=r"invoices\.kind"):
+        directories.invoice_category(0)

@@ -1,0 +1,203 @@
+"""What each answer of the portal means, row by row of the reference's tables (1.3), seen through the client."""
+
+from __future__ import annotations
+
+import pytest
+
+from sync_worker.errors import (
+    LinkBroken,
+    Misconfigured,
+    OutcomeUnknown,
+    RateLimited,
+    RemoteRejected,
+    RemoteUnavailable,
+)
+from sync_worker.gateways.bitrix24.client import Command
+
+READ, WRITE = "crm.contact.get", "crm.contact.update"
+HTML = "<html><body>502 Bad Gateway</body></html>"
+
+SYSTEM_CODES = [
+    (503, "QUERY_LIMIT_EXCEEDED", RateLimited),
+    (429, "OPERATION_TIME_LIMIT", RateLimited),
+    (503, "OVERLOAD_LIMIT", Misconfigured),
+    (500, "INTERNAL_SERVER_ERROR", RemoteUnavailable),
+    (500, "ERROR_UNEXPECTED_ANSWER", RemoteUnavailable),
+    (401, "NO_AUTH_FOUND", Misconfigured),
+    (401, "expired_token", Misconfigured),
+    (401, "INVALID_CREDENTIALS", Misconfigured),
+    (403, "INVALID_CREDENTIALS", Misconfigured),
+    (401, "insufficient_scope", Misconfigured),
+    (403, "insufficient_scope", Misconfigured),
+    (403, "user_access_error", Misconfigured),
+    (403, "allowed_only_intranet_user", Misconfigured),
+    (403, "WRONG_AUTH_TYPE", Misconfigured),
+    (404, "ERROR_METHOD_NOT_FOUND", Misconfigured),
+    (404, "ERROR_MANIFEST_IS_NOT_AVAILABLE", Misconfigured),
+    (405, "ERROR_BATCH_METHOD_NOT_ALLOWED", RemoteRejected),
+    (400, "ERROR_BATCH_LENGTH_EXCEEDED", RemoteRejected),
+    (400, "INVALID_REQUEST", Misconfigured),
+    (500, "PORTAL_DELETED", Misconfigured),
+    (410, "PORTAL_DELETED", Misconfigured),
+    (401, "PAYMENT_REQUIRED", Misconfigured),
+]
+
+METHOD_PROBLEMS = [
+    ("", "Not found", LinkBroken),
+    ("", "Not found.", LinkBroken),
+    ("", "Contact is not found", LinkBroken),
+    ("", "Company is not found", LinkBroken),
+    ("", "The Requisite with ID '57' is not found", LinkBroken),
+    ("ERROR_CORE", "Element not found", LinkBroken),
+    ("NOT_FOUND", "Element not found", LinkBroken),
+    ("NOT_FOUND", "Элемент не найден", LinkBroken),
+    ("OWNER_NOT_FOUND", "Owner was not found", LinkBroken),
+    ("", "ID is not defined or invalid.", RemoteRejected),
+    ("", "Access denied", RemoteRejected),
+    ("", "Parameter 'fields' must be array.", RemoteRejected),
+    ("", "TypeAddress not found", RemoteRejected),
+    ("ERROR_CORE", "Invalid e-mail", RemoteRejected),
+    ("ENTITY_TYPE_NOT_SUPPORTED", "Entity type is not supported", RemoteRejected),
+    ("ACCESS_DENIED", "Access denied!", RemoteRejected),
+    ("CRM_FIELD_ERROR_VALUE_NOT_VALID", 'Invalid value of field "Stage"', RemoteRejected),
+    ("CRM_FIELD_ERROR_REQUIRED", 'The "Name" field is required', RemoteRejected),
+    ("100", "Could not find value for parameter {id}", RemoteRejected),
+    ("INVALID_ARG_VALUE", "Invalid filter", RemoteRejected),
+    ("UPDATE_DYNAMIC_ITEM_RESTRICTED", "Restricted by the plan", RemoteRejected),
+    (0, "Access denied.", RemoteRejected),
+    ("Communication type is not defined", "", RemoteRejected),
+    ("-", "Insufficient permissions to change the stage", RemoteRejected),
+]
+
+
+@pytest.mark.parametrize("spell", [str.upper, str.lower])
+@pytest.mark.parametrize(("status", "code", "error"), SYSTEM_CODES)
+def test_system_code_counts_whatever_its_case(canned, status, code, error, spell):
+    canned.problem(READ, spell(code), "In the portal's own words", status=status)
+    with pytest.raises(error, match="In the portal's own words"):
+        canned.client.call(READ, id=1)
+
+
+@pytest.mark.parametrize(("code", "description", "error"), METHOD_PROBLEMS)
+def test_method_problem_is_told_by_code_or_text(canned, code, description, error):
+    canned.problem(READ, code, description)
+    with pytest.raises(error) as raised:
+        canned.client.call(READ, id=1)
+    assert type(raised.value) is error
+
+
+def test_item_type_that_is_switched_off_is_no_missing_record(canned):
+    canned.problem("crm.item.get", "NOT_FOUND", "Smart process not found")
+    with pytest.raises(Misconfigured, match="switch smart invoices on"):
+        canned.client.call("crm.item.get", entityTypeId=31, id=1)
+
+
+@pytest.mark.parametrize(("status", "error"), [(403, Misconfigured), (400, RemoteRejected)])
+def test_access_denied_is_the_plans_by_403_and_the_records_by_400(canned, status, error):
+    canned.problem(READ, "ACCESS_DENIED", "Access denied!", status=status)
+    with pytest.raises(error):
+        canned.client.call(READ, id=1)
+
+
+def test_rejection_keeps_the_portals_code(canned):
+    canned.problem(WRITE, "CRM_FIELD_ERROR_REQUIRED", 'The "Name" field is required')
+    with pytest.raises(RemoteRejected) as raised:
+        canned.client.call(WRITE, id=1, fields={})
+    assert raised.value.code == "CRM_FIELD_ERROR_REQUIRED"
+
+
+def test_blocked_method_waits_for_a_bucket_of_its_window_to_run_out(canned):
+    canned.problem(READ, "OPERATION_TIME_LIMIT", status=429)
+    with pytest.raises(RateLimited) as raised:
+        canned.client.call(READ, id=1)
+    assert raised.value.retry_after_seconds == 60
+    assert canned.bucket.penalties == []  # the other methods go on
+
+
+def test_unexpected_503_makes_everybody_step_back(canned):
+    canned.problem(READ, "QUERY_LIMIT_EXCEEDED", status=503)
+    with pytest.raises(RateLimited):
+        canned.client.call(READ, id=1)
+    assert len(canned.bucket.penalties) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("OVERLOAD_LIMIT", 503), ("INTERNAL_SERVER_ERROR", 500), ("NOT_FOUND", 400)]
+)
+def test_other_refusals_do_not_slow_anybody(canned, code, status):
+    canned.problem(READ, code, status=status)
+    with pytest.raises((Misconfigured, RemoteUnavailable, LinkBroken)):
+        canned.client.call(READ, id=1)
+    assert canned.bucket.penalties == []
+
+
+@pytest.mark.parametrize("code", ["INTERNAL_SERVER_ERROR", "ERROR_UNEXPECTED_ANSWER"])
+def test_server_error_leaves_a_write_unknown(canned, code):
+    canned.problem(WRITE, code, status=500)
+    with pytest.raises(OutcomeUnknown):
+        canned.client.call(WRITE, id=1, fields={})
+
+
+@pytest.mark.parametrize("code", ["QUERY_LIMIT_EXCEEDED", "OPERATION_TIME_LIMIT"])
+def test_limit_refuses_a_write_before_it_is_done(canned, code):
+    canned.problem(WRITE, code, status=503)
+    with pytest.raises(RateLimited):
+        canned.client.call(WRITE, id=1, fields={})
+
+
+@pytest.mark.parametrize("status", [500, 502, 504])
+@pytest.mark.parametrize(("method", "error"), [(READ, RemoteUnavailable), (WRITE, OutcomeUnknown)])
+def test_page_of_a_proxy_is_a_server_error(canned, status, method, error):
+    canned.answer(method, status=status, body=HTML, content_type="text/html")
+    with pytest.raises(error, match=f"HTTP {status}"):
+        canned.client.call(method, id=1)
+
+
+@pytest.mark.parametrize("body", [HTML, '{"result": {"ID": "4', "", "[]", "null", "{}"])
+@pytest.mark.parametrize(("method", "error"), [(READ, RemoteUnavailable), (WRITE, OutcomeUnknown)])
+def test_200_without_a_result_is_a_lost_answer(canned, body, method, error):
+    canned.answer(method, body=body)
+    with pytest.raises(error):
+        canned.client.call(method, id=1)
+
+
+def test_200_with_an_error_inside_is_that_error(canned):
+    canned.problem("crm.contact.company.items.get", "", "Not found", status=200)
+    with pytest.raises(LinkBroken):
+        canned.client.call("crm.contact.company.items.get", id=1)
+
+
+@pytest.mark.parametrize(("status", "error"), [(403, Misconfigured), (404, Misconfigured), (401, Misconfigured)])
+def test_page_with_a_client_error_is_told_by_its_status(canned, status, error):
+    canned.answer(READ, status=status, body=HTML, content_type="text/html")
+    with pytest.raises(error):
+        canned.client.call(READ, id=1)
+
+
+def test_renamed_portal_is_not_followed(canned):
+    canned.answer(READ, status=302, body="", headers={"Location": "https://renamed.example/rest/"})
+    with pytest.raises(Misconfigured, match="address has changed"):
+        canned.client.call(READ, id=1)
+    assert len(canned.mock.calls) == 1
+
+
+def test_command_of_a_batch_has_its_own_error(canned):
+    problems = {"gone": {"error": "", "error_description": "Not found"}, "full": {"error": "OPERATION_TIME_LIMIT"}}
+    canned.answer("batch", {"result": {"result": {"there": {"ID": "1"}}, "result_error": problems}})
+    commands = {key: Command(method=READ, params={"id": 1}) for key in ("there", "gone", "full")}
+    batch = canned.client.batch(commands)
+    assert batch.get("there") == {"ID": "1"}
+    with pytest.raises(LinkBroken):
+        batch.get("gone")
+    with pytest.raises(RateLimited):
+        batch.get("full")
+
+
+def test_server_error_inside_a_batch_is_unknown_for_the_write_and_passing_for_the_read(canned):
+    problem = {"error": "INTERNAL_SERVER_ERROR", "error_description": "Internal server error"}
+    canned.answer("batch", {"result": {"result": [], "result_error": {"read": problem, "write": problem}}})
+    batch = canned.client.batch({"read": Command(method=READ), "write": Command(method=WRITE)})
+    assert {key: type(error) for key, error in batch.errors.items()} == {
+        "read": RemoteUnavailable,
+        "write": OutcomeUnknown,
+    }

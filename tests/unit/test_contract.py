@@ -1,0 +1,173 @@
+"""What crosses the queue."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync_worker.contract import (
+    MISFIT_TASK,
+    UPKEEP_QUEUE,
+    Change,
+    ChangeEvent,
+    EntityKind,
+    Misfit,
+    OnecState,
+    RecordRef,
+    RecordType,
+    System,
+    ValidationError,
+    all_queues,
+    event_message,
+    misfit_message,
+    new_trace,
+    queue_name,
+    task_name,
+)
+
+NOON = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
+RECORD = RecordRef(system=System.ONEC, type=RecordType.COUNTERPARTY, id="6f9619ff-8b86-d011-b42d-00c04fc964ff")
+STATE = OnecState(
+    data={"name": "Иванов Иван", "inn": None}, sequence=7, version="AAAA", external_id="b24:contact:42", event_id="e-1"
+)
+EVENT = ChangeEvent(entity=EntityKind.CONTACT, record=RECORD, seen_at=NOON, trace="abc", onec=STATE)
+MISFIT = Misfit(
+    system=System.ONEC,
+    seen_at=NOON,
+    trace="abc",
+    errors={"data": {"name": ["Missing"]}},
+    raw={"type": "counterparty.changed", "data": {"phone": "+79161234567", "inn": None}},
+    entity=EntityKind.CONTACT,
+    event_id="e-1",
+)
+
+texts = st.text(max_size=10)
+states = st.builds(
+    OnecState,
+    data=st.none() | st.dictionaries(texts, st.none() | texts | st.integers() | st.lists(texts, max_size=2)),
+    sequence=st.integers(1),
+    version=texts,
+    external_id=st.none() | texts,
+    event_id=texts,
+)
+events = st.builds(
+    ChangeEvent,
+    entity=st.sampled_from(EntityKind),
+    record=st.builds(RecordRef, system=st.sampled_from(System), type=st.sampled_from(RecordType), id=texts),
+    change=st.sampled_from(Change),
+    seen_at=st.datetimes(timezones=st.just(UTC)),
+    trace=texts,
+    onec=st.none() | states,
+    attempts=st.integers(0),
+    letter=st.none() | texts,
+)
+
+
+@given(events)
+def test_an_event_is_the_same_after_the_queue(event: ChangeEvent) -> None:
+    assert ChangeEvent.load(json.loads(json.dumps(event.dump()))) == event
+
+
+def test_a_misfit_is_the_same_after_the_queue() -> None:
+    assert Misfit.load(json.loads(json.dumps(MISFIT.dump()))) == MISFIT
+
+
+def test_an_event_says_no_more_than_it_has_to() -> None:
+    doorbell = ChangeEvent(entity=EntityKind.CONTACT, record=RECORD, seen_at=NOON, trace="abc")
+
+    assert doorbell.dump() == {
+        "entity": "contact",
+        "record": {"system": "onec", "type": "counterparty", "id": RECORD.id},
+        "change": "changed",
+        "seen_at": "2026-11-21T12:00:00.123456+00:00",
+        "trace": "abc",
+        "attempts": 0,
+    }
+
+
+def test_what_a_newer_ingress_sends_besides_is_let_go() -> None:
+    newer = EVENT.dump() | {"lane": "express"}
+
+    assert ChangeEvent.load(newer) == EVENT
+
+
+@pytest.mark.parametrize("name", ["entity", "record", "seen_at", "trace"])
+def test_a_missing_field_is_named(name: str) -> None:
+    message = {key: value for key, value in EVENT.dump().items() if key != name}
+
+    with pytest.raises(ValidationError) as caught:
+        ChangeEvent.load(message)
+
+    assert list(caught.value.normalized_messages()) == [name]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"entity": "payment"}, {"record": {"system": "amo", "type": "deal", "id": "1"}}, {"seen_at": "now"}, {"onec": {}}],
+)
+def test_a_wrong_field_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        ChangeEvent.load(EVENT.dump() | changes)
+
+
+@pytest.mark.parametrize("message", [None, "event", [], 7])
+def test_what_is_no_event_at_all_is_refused_as_one(message: Any) -> None:
+    with pytest.raises(ValidationError):
+        ChangeEvent.load(message)
+
+
+# --- messages --------------------------------------------------------------------------------------------------------
+
+
+def test_a_message_is_a_task_of_celerys_protocol_two() -> None:
+    message = event_message(EVENT, bulk=True)
+
+    args, kwargs, embed = message.body
+    assert (message.queue, message.headers["task"]) == ("contact.bulk", "sync.contact")
+    assert (args, kwargs) == ([], {"event": EVENT.dump()})
+    assert set(embed) == {"callbacks", "errbacks", "chain", "chord"}
+    assert message.headers["id"] == message.headers["root_id"] == message.correlation_id
+    assert json.loads(json.dumps([message.body, message.headers]))
+
+
+def test_two_messages_are_two_tasks() -> None:
+    assert event_message(EVENT).correlation_id != event_message(EVENT).correlation_id
+    assert new_trace() != new_trace()
+
+
+@pytest.mark.parametrize("message", [event_message(EVENT), misfit_message(MISFIT)], ids=["event", "misfit"])
+def test_flower_sees_ids_and_no_personal_data(message: Any) -> None:
+    shown = json.dumps(message.headers, ensure_ascii=False)
+
+    assert "Иванов" not in shown
+    assert "+7916" not in shown
+    assert "abc" in message.headers["kwargsrepr"]
+
+
+def test_a_misfit_goes_to_the_upkeep_queue() -> None:
+    message = misfit_message(MISFIT)
+
+    assert (message.queue, message.headers["task"]) == (UPKEEP_QUEUE, MISFIT_TASK)
+
+
+def test_every_kind_of_work_has_a_queue_and_its_bulk_twin() -> None:
+    names = [queue_name(kind, bulk=bulk) for kind in EntityKind for bulk in (False, True)]
+
+    assert sorted([*names, UPKEEP_QUEUE]) == sorted(all_queues())
+    assert len(set(names)) == 2 * len(EntityKind)
+
+
+def test_names_that_the_outside_relies_on() -> None:
+    assert [task_name(kind) for kind in EntityKind] == [
+        "sync.contact",
+        "sync.lead",
+        "sync.deal",
+        "sync.invoice",
+        "sync.status",
+    ]
+    assert [queue_name(kind) for kind in EntityKind] == ["contact", "lead", "deal", "invoice", "status"]
