@@ -21,6 +21,7 @@ from sync_worker.entities.contact import (
     syncs,
 )
 from sync_worker.errors import AmbiguousMatch, FieldConflict, LinkBroken, NoCounterparty
+from sync_worker.sync.one_way import alive, gone
 from sync_worker.sync.ports import (
     CounterpartySide,
     Links,
@@ -60,9 +61,10 @@ class CounterpartyFlow:
     def handle(self, event: ChangeEvent) -> Outcome:
         """`event.record` is the subject already."""
         if event.record.system is System.BITRIX24:
-            return self._gone(event.record) if event.change is Change.DELETED else self.from_bitrix24(event.record)
+            is_gone = event.change is Change.DELETED
+            return gone(event.record, self.links) if is_gone else self.from_bitrix24(event.record)
         if event.change is Change.DELETED or event.onec is None:
-            return self._gone(event.record)
+            return gone(event.record, self.links)
         return self.from_onec(self.states.counterparty(event.record, event.onec))
 
     # --- from Bitrix24 -----------------------------------------------------------------------------------------------
@@ -71,11 +73,12 @@ class CounterpartyFlow:
         with ExitStack() as held:
             held.enter_context(self.locks.hold(str(ref)))
             link = self.links.find(ref)
-            if link is not None and link.deleted_in:
+            if link is not None and link.deleted_in is System.ONEC:
                 return Outcome.SKIPPED
             left = self.bitrix24.read(ref)
             if left is None:
-                return self._gone(ref)
+                return gone(ref, self.links)
+            link = alive(link, System.BITRIX24, self.links)
             if link is None and not syncs(left, self.rules):
                 return Outcome.SKIPPED
             memory = self.memories.get(ENTITY, ref)
@@ -121,7 +124,7 @@ class CounterpartyFlow:
     def from_onec(self, right: CounterpartyRecord) -> Outcome:
         with ExitStack() as held:
             held.enter_context(self.locks.hold(str(right.ref)))
-            link = self.links.find(right.ref)
+            link = alive(self.links.find(right.ref), System.ONEC, self.links)
             if link is not None and link.deleted_in:
                 return Outcome.SKIPPED
             known = link.bitrix24 if link else parse_external_id(right.other_ref)
@@ -240,14 +243,6 @@ class CounterpartyFlow:
             and names(left, link.onec)
             and memory.marks.get("kind") == left.kind.value
         )
-
-    def _gone(self, ref: RecordRef) -> Outcome:
-        """Deleting here never deletes there: the link gets a tombstone, and a person sees it."""
-        link = self.links.find(ref)
-        if link is None or link.deleted_in:
-            return Outcome.SKIPPED
-        self.links.save(link.bury(ref.system))
-        raise LinkBroken(f"{ref} was deleted; {link.other(ref)} was left as it is")
 
 
 def names(record: CounterpartyRecord, partner: RecordRef) -> bool:

@@ -16,7 +16,7 @@ from sync_worker.domain.values import decimal_or_zero, fingerprint, kopecks, mon
 from sync_worker.entities.invoice import Invoice, InvoiceCard, invoice_title
 from sync_worker.errors import LinkBroken
 from sync_worker.sync.counterparty import CounterpartyFlow
-from sync_worker.sync.one_way import gone
+from sync_worker.sync.one_way import alive, gone
 from sync_worker.sync.ports import InvoiceCards, Links, Locks, Memories, OnecInvoices, OnecStates
 
 ENTITY = EntityKind.INVOICE
@@ -68,7 +68,7 @@ class InvoiceFlow:
 
     def _show(self, invoice: Invoice) -> Outcome:
         card = self._card(invoice)
-        link = self.links.find(invoice.ref)
+        link = alive(self.links.find(invoice.ref), System.ONEC, self.links)
         if link is not None and link.deleted_in:
             return Outcome.SKIPPED
         ref = link.bitrix24 if link else self.cards.find(card.xml_id)

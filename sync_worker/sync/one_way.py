@@ -1,8 +1,11 @@
-"""What the one-way flows share."""
+"""What the flows share: tombstones and known partners."""
 
 from __future__ import annotations
 
-from sync_worker.domain.identity import RecordRef, RecordType, onec_ref
+from dataclasses import replace
+
+from sync_worker.domain.identity import RecordRef, RecordType, System, onec_ref
+from sync_worker.domain.link import Link
 from sync_worker.domain.outcome import Outcome
 from sync_worker.errors import LinkBroken
 from sync_worker.sync.ports import Links
@@ -15,6 +18,15 @@ def gone(ref: RecordRef, links: Links) -> Outcome:
         return Outcome.SKIPPED
     links.save(link.bury(ref.system))
     raise LinkBroken(f"{ref} was deleted; {link.other(ref)} was left as it is")
+
+
+def alive(link: Link | None, shown: System, links: Links) -> Link | None:
+    """The link, once one of its records has shown itself in `shown`: a record that was restored loses its tombstone."""
+    if link is None or link.deleted_in is not shown:
+        return link
+    restored = replace(link, deleted_in=None)
+    links.save(restored)
+    return restored
 
 
 def known_partner(ref: RecordRef, type_: RecordType, written: str | None, links: Links) -> RecordRef | None:

@@ -12,7 +12,7 @@ from sync_worker.domain.rules import PipelineRules, Rules
 from sync_worker.entities.deal import Deal
 from sync_worker.entities.status import OrderStatus, target_stage
 from sync_worker.errors import DealClosed, LinkBroken, StageRefused, StatusUnmapped
-from sync_worker.sync.one_way import gone
+from sync_worker.sync.one_way import alive, gone
 from sync_worker.sync.ports import Deals, Links, Locks, Memories, OnecStates
 
 ENTITY = EntityKind.STATUS
@@ -49,7 +49,7 @@ class StatusFlow:
             return outcome
 
     def _deal_ref(self, status: OrderStatus) -> RecordRef | None:
-        link = self.links.find(status.order)
+        link = alive(self.links.find(status.order), System.ONEC, self.links)
         if link is not None:
             return None if link.deleted_in else link.bitrix24
         if status.deal is not None:  # 1C knew of it before our own link was saved

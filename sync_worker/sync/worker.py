@@ -112,9 +112,7 @@ class SyncWorker:
         Errors: ValueError for a letter whose event cannot be sent again.
         """
         if letter.record is None or not letter.event:
-            raise ValueError(
-                f"letter {letter.id} holds no event that could be sent again; mend what sent it"
-            )
+            raise ValueError(f"letter {letter.id} holds no event that could be sent again; mend what sent it")
         event = ChangeEvent.load(letter.event)
         self.outbox.publish(replace(event, letter=letter.id, attempts=0, seen_at=self.clock.now()), bulk=True)
 

@@ -61,6 +61,12 @@ def make_settings(*, sentry_dsn: str = "") -> Settings:
     )
 
 
+def call_the_portal() -> None:
+    """Fails as requests does: the URL, with its secret, is in the message."""
+    local = PASSWORD
+    raise ConnectionError(f"url: /rest/1/{WEBHOOK_SECRET}/crm.deal.get, password {local}")
+
+
 # --- masking ---------------------------------------------------------------------------------------------------------
 
 
@@ -76,6 +82,7 @@ def make_settings(*, sentry_dsn: str = "") -> Settings:
         ("auth[application_token]=t0ken&event=X", "auth[application_token]=***&event=X"),
         ("auth%5Bapplication_token%5D=t0ken&event=X", "auth%5Bapplication_token%5D=***&event=X"),
         ("?access_token=t0ken", "?access_token=***"),
+        ("ONEC_PASSWORD=t0ken", "ONEC_PASSWORD=***"),
         ("Password: t0ken, user", "Password: ***, user"),
         ('{"application_token": "t0ken", "ts": "1"}', '{"application_token": "***", "ts": "1"}'),
         ("{'password': 't0ken'}", "{'password': '***'}"),
@@ -93,6 +100,7 @@ def test_what_looks_like_a_secret_is_hidden_though_nobody_named_it(text: str, ex
     [
         "https://portal.example/crm/deal/details/5/",
         "the secret of a good merge",
+        "nosecret=1&deal_id=5",
         '{"auth": {"user": 5}, "password": null}',
         "https://onec.example:8443/base/hs/crm-exchange/v1/orders",
         "2026-11-21T12:00:00+03:00 mail ivan@example.com",
@@ -162,7 +170,7 @@ def test_a_traceback_is_masked_and_stays_one_line_of_json(capsys: pytest.Capture
     logger = structlog.get_logger("test.masking")
 
     try:
-        raise ConnectionError(f"url: /rest/1/{WEBHOOK_SECRET}/crm.deal.get, password {PASSWORD}")
+        call_the_portal()
     except ConnectionError:
         logger.exception("event_failed", record="bitrix24:deal:5")
 
@@ -209,12 +217,11 @@ REPORT = """
 import logging, sys
 import sentry_sdk
 from sync_worker.telemetry import init_sentry
-from tests.unit.test_telemetry import WEBHOOK_SECRET, PASSWORD, make_settings
+from tests.unit.test_telemetry import call_the_portal, make_settings
 
 init_sentry(make_settings(sentry_dsn=sys.argv[1]))
 try:
-    secret_local = PASSWORD
-    raise ConnectionError(f"url: /rest/1/{WEBHOOK_SECRET}/crm.deal.get, password {PASSWORD}")
+    call_the_portal()
 except ConnectionError as error:
     sentry_sdk.capture_exception(error)
 sentry_sdk.flush(10)
@@ -261,7 +268,7 @@ def test_a_report_to_sentry_holds_no_secret(sentry: tuple[str, list[bytes]], tmp
 
 def test_without_a_dsn_sentry_is_not_even_imported(tmp_path: Path) -> None:
     script = (
-        "import sys; from sync_worker.telemetry import init_sentry; from tests.unit.test_telemetry import make_settings;"
+        "import sys; from sync_worker.telemetry import init_sentry; from tests.unit.test_telemetry import *;"
         "init_sentry(make_settings()); sys.exit('sentry_sdk' in sys.modules)"
     )
 

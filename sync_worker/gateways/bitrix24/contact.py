@@ -26,6 +26,7 @@ from sync_worker.gateways.bitrix24.schemas.contact import (
     kind_of,
     new_card,
     new_requisite,
+    origin_id,
     partner_fields,
     read_counterparty,
     requisite_fields,
@@ -78,7 +79,7 @@ class Bitrix24Counterparties:
         for type_ in ENTITY_TYPE_ID:
             for row in [*(batch.get(f"uf_{type_}") or []), *(batch.get(f"origin_{type_}") or [])]:
                 # a filter by a field that the portal does not have is ignored, and would return everybody
-                if linked_to.id in (row.get(ONEC_ID_FIELD), row.get("ORIGIN_ID")):
+                if linked_to.id in (row.get(ONEC_ID_FIELD), origin_id(row)):
                     refs[bitrix24_ref(type_, row["ID"])] = None
         for row in batch.get("inn") or []:
             owner_type = _TYPE_BY_ID.get(int(row["ENTITY_TYPE_ID"]))
@@ -200,7 +201,7 @@ def _addresses_of(requisite_id: str) -> Command:
 def _searches(keys: MatchKeys, onec_id: str) -> dict[str, Command]:
     commands = {}
     for type_ in ENTITY_TYPE_ID:
-        select = ["ID", ONEC_ID_FIELD, "ORIGIN_ID"]
+        select = ["ID", ONEC_ID_FIELD, "ORIGINATOR_ID", "ORIGIN_ID"]
         for name, condition in (
             (f"uf_{type_}", {ONEC_ID_FIELD: onec_id}),
             (f"origin_{type_}", {"ORIGINATOR_ID": ORIGINATOR, "ORIGIN_ID": onec_id}),

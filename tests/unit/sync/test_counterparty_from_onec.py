@@ -185,6 +185,17 @@ def test_a_tombstone_is_final(world: World) -> None:
     assert world.handle(world.tell(world.base.put(company(PARTY)))) is Outcome.SKIPPED
 
 
+def test_a_counterparty_that_was_restored_loses_its_tombstone(world: World) -> None:
+    _, party = world.linked_company()
+    world.links.save(linked(COMPANY, party.ref, deleted_in=System.ONEC))
+    told = world.base.edit(party.ref, full_name="снова здесь")
+
+    outcome = world.handle(world.tell(told))
+
+    assert outcome is Outcome.UPDATED
+    assert world.links.find(COMPANY) == linked(COMPANY, party.ref)
+
+
 def test_a_linked_card_that_is_gone_is_not_made_again(world: World) -> None:
     _, party = world.linked_company()
     del world.portal.records[COMPANY]

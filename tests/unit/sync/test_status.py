@@ -143,6 +143,13 @@ def test_a_tombstone_is_final(ordered: World) -> None:
     assert ordered.handle(told(ordered, "КОтгрузке")) is Outcome.SKIPPED
 
 
+def test_an_order_that_was_restored_moves_its_deal_again(ordered: World) -> None:
+    ordered.links.save(linked(DEAL, ORDER, deleted_in=System.ONEC))
+
+    assert ordered.handle(told(ordered, "КОтгрузке")) is Outcome.UPDATED
+    assert ordered.links.find(DEAL) == linked(DEAL, ORDER)
+
+
 def test_a_deal_that_is_gone_is_told(ordered: World) -> None:
     del ordered.deals.records[DEAL]
 

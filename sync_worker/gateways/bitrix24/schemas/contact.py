@@ -100,9 +100,12 @@ def _id_or_none(value: object) -> str | None:
 
 def _onec_id(card: Mapping[str, Any]) -> str | None:
     """The 1C ref; on a portal without our field ORIGIN_ID has to do (see `partner_fields`)."""
-    if ONEC_ID_FIELD not in card and card.get("ORIGINATOR_ID") == ORIGINATOR:
-        return text_or_none(card.get("ORIGIN_ID"))
-    return text_or_none(card.get(ONEC_ID_FIELD))
+    return text_or_none(card[ONEC_ID_FIELD]) if ONEC_ID_FIELD in card else origin_id(card)
+
+
+def origin_id(card: Mapping[str, Any]) -> str | None:
+    """The id that the record had where it came from, if that was 1C."""
+    return text_or_none(card.get("ORIGIN_ID")) if card.get("ORIGINATOR_ID") == ORIGINATOR else None
 
 
 def partner_fields(card: Mapping[str, Any], onec_id: str) -> dict[str, Any]:

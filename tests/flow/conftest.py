@@ -1,0 +1,3 @@
+from tests.flow.world import make_world
+
+__all__ = ["make_world"]
