@@ -146,6 +146,11 @@ def broker_url_from_environment() -> str:
     return str(env.str("BROKER_URL", default="") or next_database(_redis_url(env)))
 
 
+def redis_is_given() -> bool:
+    """True where REDIS_URL names a server, in the environment or in .env; else `up` runs one of its own."""
+    return bool(_environment().str("REDIS_URL", default=""))
+
+
 def broker_visibility_seconds() -> int:
     """BROKER_VISIBILITY_SECONDS: after so long Redis gives a message out again whose worker has not acknowledged it."""
     env = _environment()

@@ -25,6 +25,7 @@ TOKEN = "demo-application-token"  # noqa: S105  # the demo's own, known to nobod
 SECRET = "demo-secret-of-the-exchange"  # noqa: S105
 SIGNING_SECRET = "whsec_ZGVtby1zaWduaW5nLXNlY3JldC1mb3ItMWM="  # noqa: S105
 ONEC_PASSWORD = "demo-password"  # noqa: S105
+MADE_BY_DEMO = ".made-by-demo"
 SYNC_TOML = """\
 [[pipelines]]
 category = 0
@@ -51,12 +52,9 @@ ignore_statuses = ["КОбеспечению"]
 @click.option("--var", default="var/demo", show_default=True, type=click.Path(path_type=Path), help="Emptied first.")
 def demo(once: bool, var: Path) -> None:
     """Start a Bitrix24 portal, a 1C base and the exchange between them, and play all flows and a conflict."""
-    shutil.rmtree(var, ignore_errors=True)
-    var.mkdir(parents=True)
+    _empty(var)
     ports = {name: free_port() for name in ("portal", "onec", "ingress", "flower")}
     os.environ.update(_environment(var, ports))
-    os.environ.pop("REDIS_URL", None)
-    os.environ.pop("BROKER_URL", None)
     with sandbox_process(ports, log=var / "sandbox.log") as stage:
         settings = load_settings()
         with running(settings, workers=1) as place:
@@ -67,6 +65,15 @@ def demo(once: bool, var: Path) -> None:
                 click.echo("\nEdit something on either page and watch the other side follow. Ctrl-C stops everything.")
                 wait_for_interrupt()
     sys.exit(1 if failed and once else 0)
+
+
+def _empty(var: Path) -> None:
+    """Begin with an empty folder; one that an earlier demo did not make is not ours to empty."""
+    if var.exists() and any(var.iterdir()) and not (var / MADE_BY_DEMO).exists():
+        raise click.ClickException(f"{var} holds files that no demo made; choose another --var")
+    shutil.rmtree(var, ignore_errors=True)
+    var.mkdir(parents=True)
+    (var / MADE_BY_DEMO).touch()
 
 
 def play(settings: Settings, stage: Stage, place: Running) -> int:
@@ -141,6 +148,11 @@ def _environment(var: Path, ports: Mapping[str, int]) -> dict[str, str]:
     rules = var / "sync.toml"
     rules.write_text(SYNC_TOML, encoding="utf-8")
     return {
+        # blank, so that nothing of a real exchange's .env in this folder is touched or shown
+        "REDIS_URL": "",
+        "BROKER_URL": "",
+        "SENTRY_DSN": "",
+        "FLOWER_BASIC_AUTH": "",
         "B24_WEBHOOK_URL": f"http://127.0.0.1:{ports['portal']}/rest/1/{SECRET}/",
         "B24_APPLICATION_TOKENS": TOKEN,
         "B24_PLAN": "standard",

@@ -23,7 +23,7 @@ from sync_worker.cli.processes import (
     stop_supervisor,
     write_supervisor_conf,
 )
-from sync_worker.settings import Settings, load_settings
+from sync_worker.settings import Settings, load_settings, redis_is_given
 
 READY_SECONDS = 60
 FLOWER_NOTE = "flower-auth"  # under SYNC_VAR: user:password, made where FLOWER_BASIC_AUTH is empty
@@ -76,7 +76,7 @@ def running(settings: Settings, *, workers: int) -> Iterator[Running]:
     var.mkdir(parents=True, exist_ok=True)
     programs = exchange_programs(var=var, flower_bind=settings.flower_bind, workers=workers)
     redis_url = settings.redis_url
-    if not os.environ.get("REDIS_URL"):
+    if not redis_is_given():
         redis_program, redis_url = embedded_redis(var)
         programs.insert(0, redis_program)
     auth = settings.flower_basic_auth or _own_flower_auth(var)

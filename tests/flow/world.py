@@ -7,46 +7,23 @@ the order it likes. `settle` plays the part of the task: what fails is tried aga
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from ingress.bitrix24 import parse_form, read_event
 from ingress.onec import read_events
-from sync_worker.bootstrap import build_worker
 from sync_worker.contract import Change, ChangeEvent, new_trace
 from sync_worker.domain.identity import EntityKind, RecordRef, RecordType, bitrix24_ref
 from sync_worker.domain.link import DeadLetter
-from sync_worker.settings import load_settings
 from sync_worker.sync.retry_policy import WaitFor
 from sync_worker.sync.worker import SyncWorker, after_failure
 from tests.sandbox import onec_peer, portal_peer
 
 INN, KPP, OTHER_KPP = "7707083893", "773601001", "780101001"
 TOKEN = "token-of-the-flow-tests"
-RULES = """\
-[counterparties]
-contacts = "{contacts}"
-
-[[pipelines]]
-category = 0
-send_at = ["EXECUTING"]
-[pipelines.stages]
-"КОбеспечению" = "EXECUTING"
-"КОтгрузке" = "FINAL_INVOICE"
-"Закрыт" = "WON"
-
-[invoices]
-kind = "{invoices}"
-
-[budget]
-requests_per_second = 100000
-burst = 1000000
-"""
+PARKED_SECONDS = 300
 MOST_ROUNDS = 50  # of work that follows from work; more is a loop
 _WRITES = ("add", "update", "set", "delete")
 
@@ -138,14 +115,19 @@ class FlowWorld:
         return getattr(failure, "cause", repr(failure))
 
     def drain(self) -> list[str]:
-        """Handle everything that was announced, is queued or parked, and what follows from it, until all is still."""
-        outcomes = []
+        """Handle everything that was announced, is queued or parked, and what follows from it, until all is still.
+
+        Nobody waits for a parked event: when nothing else is left, the clock is put on.
+        """
+        outcomes: list[str] = []
         for _round in range(MOST_ROUNDS):
             self.worker.release_parked()
             events, self.queue = [*self.queue, *self.events()], []
-            if not events:
-                return outcomes
             outcomes += [self.handle(event) for event in events]
+            if not events and not self.worker.parked.count():
+                return outcomes
+            if not events:
+                self.clock.sleep(PARKED_SECONDS)
         raise AssertionError(f"no rest after {MOST_ROUNDS} rounds: {outcomes[-10:]}")
 
     def letters(self) -> list[DeadLetter]:
@@ -229,36 +211,3 @@ def crash_before_link(world: FlowWorld, entity: EntityKind) -> None:
     flow: Any = world.worker.flows[entity]
     dying = replace(flow, links=CrashingLinks(flow.links))
     world.worker = replace(world.worker, flows={**world.worker.flows, entity: dying})
-
-
-@pytest.fixture
-def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, redis_url: str) -> Iterator[Callable[..., FlowWorld]]:
-    """Start both systems and build the worker from the environment, as a process does."""
-    with ExitStack() as held:
-
-        def start(*, contacts: str = "all", invoices: str = "smart", **portal_settings: Any) -> FlowWorld:
-            settings = {"with_user_fields": True, "application_token": TOKEN, **portal_settings}
-            portal = held.enter_context(portal_peer.running(**settings))
-            onec = held.enter_context(onec_peer.running(max_sessions=8))
-            rules = tmp_path / "sync.toml"
-            rules.write_text(RULES.format(contacts=contacts, invoices=invoices), encoding="utf-8")
-            environment = {
-                "B24_WEBHOOK_URL": portal.base,
-                "B24_APPLICATION_TOKENS": TOKEN,
-                "ONEC_URL": f"{onec.url}/base",
-                "ONEC_USER": "Обмен",
-                "ONEC_PASSWORD": "sandbox-password",
-                "ONEC_MAX_SESSIONS": "4",
-                "ONEC_WEBHOOK_SECRETS": onec.base.settings.signing_secret,
-                "REDIS_URL": redis_url,
-                "SYNC_CONFIG": str(rules),
-            }
-            for name, value in environment.items():
-                monkeypatch.setenv(name, value)
-            monkeypatch.chdir(tmp_path)
-            read = load_settings()
-            world = FlowWorld(portal, onec, lambda **how: build_worker(read, **how))
-            world.events()  # the portal's own company is no news
-            return world
-
-        yield start

@@ -41,6 +41,19 @@ def test_demo_once_exits_0_with_every_flow_arrived(tmp_path: Path) -> None:
     assert "refused by the portal for speed: 0" in done.stdout
 
 
+def test_demo_empties_no_folder_that_it_did_not_make(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("kept", encoding="utf-8")
+
+    done = subprocess.run(
+        [sys.executable, "-c", "from sync_worker.cli import main; main()", "demo", "--once", "--var", tmp_path],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert "no demo made" in done.stderr
+    assert (tmp_path / "precious").exists()
+
+
 def test_a_conflict_is_listed_shown_masked_and_replayed(tmp_path: Path) -> None:
     with exchange(tmp_path / "place") as place:
         ref = place.onec_form("counterparties", kind="company", name="ООО Спор", inn="7707083893")
@@ -106,6 +119,27 @@ def test_up_starts_a_dead_worker_again_and_stops_cleanly(tmp_path: Path) -> None
         finally:
             up.kill()
             up.communicate()
+
+
+def test_up_takes_the_redis_that_a_dotenv_file_names(tmp_path: Path) -> None:
+    with exchange(tmp_path / "place") as place:
+        given = {**place.environment, "SYNC_VAR": str(tmp_path / "up"), "FLOWER_BIND": f"127.0.0.1:{free_port()}"}
+        given |= {"INGRESS_BIND": f"127.0.0.1:{free_port()}"}
+        text = "".join(f"{name}='{value}'\n" for name, value in given.items())
+        (tmp_path / ".env").write_text(text, encoding="utf-8")
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+        up = subprocess.Popen(
+            [sys.executable, "-c", "from sync_worker.cli import main; main()", "up"],
+            env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            assert up.stdout is not None
+            assert "ingress" in up.stdout.readline()
+
+            assert not (tmp_path / "up" / "redis").exists(), "a Redis of its own was started beside the given one"
+        finally:
+            up.send_signal(signal.SIGINT)
+            up.communicate(timeout=60)
 
 
 def test_up_names_the_port_that_is_taken(tmp_path: Path) -> None:
