@@ -20,8 +20,8 @@ from sync_worker.entities.contact import (
     match_keys,
     syncs,
 )
-from sync_worker.errors import AmbiguousMatch, FieldConflict, LinkBroken, NoCounterparty
-from sync_worker.sync.one_way import alive, gone
+from sync_worker.errors import AmbiguousMatch, BadEvent, FieldConflict, LinkBroken, NoCounterparty
+from sync_worker.sync.one_way import alive, gone, gone_in_onec
 from sync_worker.sync.ports import (
     CounterpartySide,
     Links,
@@ -63,8 +63,10 @@ class CounterpartyFlow:
         if event.record.system is System.BITRIX24:
             is_gone = event.change is Change.DELETED
             return gone(event.record, self.links) if is_gone else self.from_bitrix24(event.record)
-        if event.change is Change.DELETED or event.onec is None:
-            return gone(event.record, self.links)
+        if event.onec is None:
+            raise BadEvent(f"1C's event of {event.record} carries no state")
+        if event.change is Change.DELETED:
+            return self._gone_in_onec(event.record, event.onec.sequence)
         return self.from_onec(self.states.counterparty(event.record, event.onec))
 
     # --- from Bitrix24 -----------------------------------------------------------------------------------------------
@@ -124,18 +126,19 @@ class CounterpartyFlow:
     def from_onec(self, right: CounterpartyRecord) -> Outcome:
         with ExitStack() as held:
             held.enter_context(self.locks.hold(str(right.ref)))
-            link = alive(self.links.find(right.ref), System.ONEC, self.links)
-            if link is not None and link.deleted_in:
+            link = self.links.find(right.ref)
+            if link is not None and link.deleted_in is System.BITRIX24:
                 return Outcome.SKIPPED
             known = link.bitrix24 if link else parse_external_id(right.other_ref)
             if known is not None:  # before its memory is read, or this state may grow stale while it waits
                 held.enter_context(self.locks.hold(str(known)))
             memory = self.memories.get(ENTITY, known) if known else Memory()
-            if memory.baseline is not None and right.sequence <= memory.sequence:
+            if right.sequence <= memory.sequence:
                 return Outcome.STALE
+            link = alive(link, System.ONEC, self.links)
             if known is None and not self._may_create(right.kind):
                 return Outcome.SKIPPED
-            if link is not None and memory.baseline is not None and dict(right.fields) == memory.baseline.onec:
+            if link is not None and self._is_as_agreed(right, link, memory):
                 # its kind may have moved in 1C, but what is remembered is the portal's, which did not
                 newest = replace(memory, sequence=right.sequence, version=right.version)
                 self.memories.save(ENTITY, link.bitrix24, newest)
@@ -145,6 +148,18 @@ class CounterpartyFlow:
             else:
                 left, created = self._find_or_create(self.bitrix24, right, held)
             return self._agree(left, right, self.memories.get(ENTITY, left.ref), created=created)
+
+    def _gone_in_onec(self, ref: RecordRef, sequence: int) -> Outcome:
+        link = self.links.find(ref)
+        if link is None:
+            return Outcome.SKIPPED
+        with self.locks.hold(str(ref), str(link.bitrix24)):
+            return gone_in_onec(ref, sequence, ENTITY, link.bitrix24, links=self.links, memories=self.memories)
+
+    def _is_as_agreed(self, right: CounterpartyRecord, link: Link, memory: Memory) -> bool:
+        """True where 1C's record holds what was agreed and still carries the portal's id."""
+        agreed = memory.baseline is not None and dict(right.fields) == memory.baseline.onec
+        return agreed and names(right, link.bitrix24)
 
     def ensure_in_bitrix24(self, ref: RecordRef) -> RecordRef | None:
         """The contact or company of a 1C counterparty, sent first if need be; None where the rules keep it out."""

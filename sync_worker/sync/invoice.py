@@ -14,9 +14,9 @@ from sync_worker.domain.outcome import Outcome
 from sync_worker.domain.rules import InvoiceRules
 from sync_worker.domain.values import decimal_or_zero, fingerprint, kopecks, money_text
 from sync_worker.entities.invoice import Invoice, InvoiceCard, invoice_title
-from sync_worker.errors import LinkBroken
+from sync_worker.errors import BadEvent, LinkBroken
 from sync_worker.sync.counterparty import CounterpartyFlow
-from sync_worker.sync.one_way import alive, gone
+from sync_worker.sync.one_way import alive, gone, gone_in_onec
 from sync_worker.sync.ports import InvoiceCards, Links, Locks, Memories, OnecInvoices, OnecStates
 
 ENTITY = EntityKind.INVOICE
@@ -40,13 +40,17 @@ class InvoiceFlow:
         if event.record.system is System.BITRIX24:
             return self._touched_in_bitrix24(event)
         with self.locks.hold(str(event.record)):
-            if event.change is Change.DELETED or event.onec is None:
-                return gone(event.record, self.links)
+            if event.onec is None:
+                raise BadEvent(f"1C's event of {event.record} carries no state")
+            if event.change is Change.DELETED:
+                return self._gone_in_onec(event.record, event.onec.sequence)
             invoice = self.states.invoice(event.record, event.onec)
-            memory = self.memories.get(ENTITY, invoice.ref)
-            if memory.sent is not None and invoice.sequence <= memory.sequence:
+            if invoice.sequence <= self.memories.get(ENTITY, invoice.ref).sequence:
                 return Outcome.STALE
             return self._show(invoice)
+
+    def _gone_in_onec(self, ref: RecordRef, sequence: int) -> Outcome:
+        return gone_in_onec(ref, sequence, ENTITY, ref, links=self.links, memories=self.memories)
 
     def _touched_in_bitrix24(self, event: ChangeEvent) -> Outcome:
         """Our own echo, or somebody edited the card: then 1C's values are put back."""

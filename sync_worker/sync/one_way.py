@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sync_worker.domain.identity import RecordRef, RecordType, System, onec_ref
+from sync_worker.domain.identity import EntityKind, RecordRef, RecordType, System, onec_ref
 from sync_worker.domain.link import Link
 from sync_worker.domain.outcome import Outcome
 from sync_worker.errors import LinkBroken
-from sync_worker.sync.ports import Links
+from sync_worker.sync.ports import Links, Memories
 
 
 def gone(ref: RecordRef, links: Links) -> Outcome:
@@ -18,6 +18,20 @@ def gone(ref: RecordRef, links: Links) -> Outcome:
         return Outcome.SKIPPED
     links.save(link.bury(ref.system))
     raise LinkBroken(f"{ref} was deleted; {link.other(ref)} was left as it is")
+
+
+def gone_in_onec(
+    ref: RecordRef, sequence: int, entity: EntityKind, remembered_by: RecordRef, *, links: Links, memories: Memories
+) -> Outcome:
+    """The same for 1C's event of a deletion: what comes out of order neither revives a record nor buries it.
+
+    `remembered_by`: under which record the flow keeps its memory.
+    """
+    memory = memories.get(entity, remembered_by)
+    if sequence < memory.sequence:
+        return Outcome.STALE  # it was restored since
+    memories.save(entity, remembered_by, replace(memory, sequence=sequence))
+    return gone(ref, links)
 
 
 def alive(link: Link | None, shown: System, links: Links) -> Link | None:

@@ -12,7 +12,7 @@ from sync_worker.domain.rules import PipelineRules, Rules
 from sync_worker.entities.deal import Deal
 from sync_worker.entities.status import OrderStatus, target_stage
 from sync_worker.errors import DealClosed, LinkBroken, StageRefused, StatusUnmapped
-from sync_worker.sync.one_way import alive, gone
+from sync_worker.sync.one_way import alive, gone_in_onec
 from sync_worker.sync.ports import Deals, Links, Locks, Memories, OnecStates
 
 ENTITY = EntityKind.STATUS
@@ -34,7 +34,7 @@ class StatusFlow:
         if event.record.system is not System.ONEC or event.onec is None:
             return Outcome.SKIPPED
         if event.change is Change.DELETED:
-            return gone(event.record, self.links)
+            return self._gone_in_onec(event.record, event.onec.sequence)
         status = self.states.order_status(event.record, event.onec)
         if status.status is None:
             return Outcome.UNCHANGED
@@ -44,14 +44,18 @@ class StatusFlow:
         with self.locks.hold(str(deal_ref)):
             if self.memories.get(ENTITY, status.order).sequence >= status.sequence:
                 return Outcome.STALE
+            alive(self.links.find(status.order), System.ONEC, self.links)
             outcome = self._move(deal_ref, status.status)
             self.memories.save(ENTITY, status.order, Memory(sequence=status.sequence))
             return outcome
 
+    def _gone_in_onec(self, ref: RecordRef, sequence: int) -> Outcome:
+        return gone_in_onec(ref, sequence, ENTITY, ref, links=self.links, memories=self.memories)
+
     def _deal_ref(self, status: OrderStatus) -> RecordRef | None:
-        link = alive(self.links.find(status.order), System.ONEC, self.links)
+        link = self.links.find(status.order)
         if link is not None:
-            return None if link.deleted_in else link.bitrix24
+            return None if link.deleted_in is System.BITRIX24 else link.bitrix24
         if status.deal is not None:  # 1C knew of it before our own link was saved
             self.links.save(Link(bitrix24=status.deal, onec=status.order))
         return status.deal

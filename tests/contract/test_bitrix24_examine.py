@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import requests
@@ -19,7 +18,7 @@ from tests.contract.portal_world import OpenBucket, portal_world
 from tests.sandbox.portal_peer import MANAGER
 from tests.services import ROOT
 
-RULES, FAULTS = load_rules(Path(ROOT) / "sync.example.toml")
+RULES, FAULTS = load_rules(ROOT / "sync.example.toml")
 
 
 class Clock:

@@ -7,8 +7,11 @@ from decimal import Decimal
 import pytest
 
 from sync_worker.domain.identity import RecordType, bitrix24_ref, onec_ref
-from sync_worker.errors import LinkBroken, OutcomeUnknown, StageRefused
+from sync_worker.errors import LinkBroken, Misconfigured, OutcomeUnknown, StageRefused
+from sync_worker.gateways.bitrix24.examine import PortalSetup
+from sync_worker.sync_toml import load_rules
 from tests.contract.portal_world import ONEC_ID, portal_world
+from tests.services import ROOT
 
 ORDER = onec_ref(RecordType.ORDER, ONEC_ID)
 LEAD = onec_ref(RecordType.LEAD, ONEC_ID)
@@ -134,10 +137,11 @@ class TestReadingDeals:
 
 class TestWritingDeals:
     def test_ref_and_comment_in_one_request(self, world):
-        deal = world.deal()
+        deal, next_one = world.deal(), world.deal()
         with world.counted() as made:
             world.deals.write_back(deal, ORDER, comment="1С: создан заказ № 7")
-        assert made == ["batch"]
+            world.deals.write_back(next_one, ORDER, comment=None)
+        assert made == ["crm.deal.userfield.list", "batch", "batch"]  # that our field is there is asked once
         assert world.deals.read(deal).onec_id == ONEC_ID
         assert comments(world, deal) == ["1С: создан заказ № 7"]
 
@@ -182,3 +186,18 @@ class TestWritingDeals:
         world.peer.portal.faults.replace("http500:crm.deal.update=1x1")
         with pytest.raises(OutcomeUnknown):
             world.deals.move(deal, "EXECUTING")
+
+
+def test_portal_without_our_field_is_told_before_anything_is_written():
+    with portal_world(with_user_fields=False) as world:
+        deal = world.deal()
+        lead = bitrix24_ref(RecordType.LEAD, world.peer.call("crm.lead.add", fields={"TITLE": "Заявка"}))
+        fired = len(world.peer.fired())
+        with pytest.raises(Misconfigured, match="sync-worker setup"):
+            world.deals.write_back(deal, ORDER, comment="1С: создан заказ № 7")
+        with pytest.raises(Misconfigured, match="sync-worker setup"):
+            world.leads.write_back(lead, LEAD)
+        assert len(world.peer.fired()) == fired
+        PortalSetup(client=world.client, rules=load_rules(ROOT / "sync.example.toml")[0]).create_field("deal")
+        world.deals.write_back(deal, ORDER, comment=None)
+        assert world.deals.read(deal).onec_id == ONEC_ID

@@ -248,6 +248,7 @@ class FakeOnecDocuments(Remote):
         self.documents: dict[str, tuple[RecordRef, dict[str, Any]]] = {}
         self.locked: set[str] = set()
         self.marked: set[str] = set()
+        self.has_numbers = True
         self._writes = 0
 
     def upsert_lead(self, external_id: str, fields: Mapping[str, Any], *, known: RecordRef | None) -> Upserted:
@@ -273,7 +274,7 @@ class FakeOnecDocuments(Remote):
         return Upserted(
             ref=ref,
             created=is_new,
-            number=f"УТ-{len(self.documents):06}",
+            number=f"УТ-{len(self.documents):06}" if self.has_numbers else None,
             version=f"v{self._writes}",
             sequence=self._writes,
         )

@@ -29,6 +29,12 @@ def comments(world: FlowWorld, deal: Any) -> list[str]:
     return [comment["COMMENT"] for comment in told]
 
 
+def qualified_lead(world: FlowWorld) -> Any:
+    id_ = world.portal_form("leads", title="Заявка", name="Олег")
+    world.portal_form(f"leads/{id_}", status_id="CONVERTED")
+    return bitrix24_ref(RecordType.LEAD, id_)
+
+
 def smart_invoices(world: FlowWorld) -> list[dict[str, Any]]:
     return world.portal.call("crm.item.list", entityTypeId=31, select=["*"])["items"]
 
@@ -232,3 +238,18 @@ class TestInvoices:
         assert str(invoice["companyId"]) == world.portal_all("company")[0]["ID"]
         assert not invoice["parentId2"]
         world.assert_at_rest()
+
+
+@pytest.mark.parametrize("what", ["lead", "deal"])
+def test_portal_without_our_field_waits_for_setup_and_does_not_go_round_in_circles(make_world, what):
+    world = make_world(with_user_fields=False)
+    ref = world.deal(company_id=world.company(inn=INN).id) if what == "deal" else qualified_lead(world)
+    world.events()
+    assert world.handle(world.bell(ref)) == "misconfigured"
+    assert [event for event in world.events() if event.record == ref] == []  # nothing was written there
+
+    world.portal.call(f"crm.{what}.userfield.add", fields={"FIELD_NAME": "UF_CRM_1C_ID", "USER_TYPE_ID": "string"})
+    world.drain()
+    (document,) = world.in_onec(f"{'order' if what == 'deal' else what}s")
+    assert world.in_portal(what, ref.id)["UF_CRM_1C_ID"] == document["ref"]
+    world.assert_at_rest()

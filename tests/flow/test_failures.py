@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from sandbox.faults import FaultPlan
 from sync_worker.domain.identity import EntityKind
 from tests.flow.world import INN, KPP, FlowWorld, crash_before_link
 
@@ -95,19 +98,37 @@ def test_killed_between_create_and_link_makes_one_record(world, make, entity):
     assert_made_once(world, make)
 
 
-@pytest.mark.parametrize(
-    ("make", "fault"),
-    [
-        (make_company, "/counterparties"),
-        (make_lead, "/leads"),
-        (make_deal, "/orders"),
-    ],
-)
-def test_create_in_1c_whose_answer_was_lost_makes_one_record(world, make, fault):
+@pytest.mark.parametrize(("make", "fault"), [(make_lead, "/leads"), (make_deal, "/orders")])
+def test_document_in_1c_whose_answer_was_lost_is_made_once(world, make, fault):
     world.onec.base.faults.replace(f"reset_after:{fault}=1x1")
     make(world)
     assert "outcome_unknown" in world.drain()
     assert_made_once(world, make)
+
+
+class LosingSide:
+    """1C's counterparties, of which the next create loses its answer; the searches before it do not."""
+
+    def __init__(self, side: Any, faults: FaultPlan) -> None:
+        self._side = side
+        self._faults = [faults]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._side, name)
+
+    def create(self, record: Any) -> Any:
+        if self._faults:
+            self._faults.pop().replace("reset_after:/counterparties=1x1")
+        return self._side.create(record)
+
+
+def test_counterparty_in_1c_whose_answer_was_lost_is_made_once(world):
+    flow: Any = world.worker.flows[EntityKind.CONTACT]
+    losing = replace(flow, onec=LosingSide(flow.onec, world.onec.base.faults))
+    world.worker = replace(world.worker, flows={**world.worker.flows, EntityKind.CONTACT: losing})
+    make_company(world)
+    assert "outcome_unknown" in world.drain()
+    assert_made_once(world, make_company)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sync_worker.domain.identity import RecordRef
+from sync_worker.domain.identity import RecordRef, RecordType
 from sync_worker.entities.deal import Deal
 from sync_worker.errors import LinkBroken, RemoteRejected, StageRefused
 from sync_worker.gateways.bitrix24.client import Bitrix24Client, Command
@@ -49,6 +49,7 @@ class Bitrix24Deals:
         )
 
     def write_back(self, ref: RecordRef, onec: RecordRef, *, comment: str | None) -> None:
+        self.directories.require_onec_field(RecordType.DEAL)
         fields = {ONEC_ID_FIELD: onec.id}
         commands = {"ref": Command(method="crm.deal.update", params={"id": ref.id, "fields": fields})}
         if comment:

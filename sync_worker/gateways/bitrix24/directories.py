@@ -1,4 +1,4 @@
-"""What changes seldom on a portal and is asked often: users, and the default invoice category."""
+"""What changes seldom on a portal and is asked often: users, our own fields, and the default invoice category."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from sync_worker.domain.identity import RecordType
 from sync_worker.domain.values import normalise_email, text_or_none
-from sync_worker.errors import RemoteRejected
+from sync_worker.errors import Misconfigured, RemoteRejected
 from sync_worker.gateways.bitrix24.client import Bitrix24Client
+from sync_worker.gateways.bitrix24.schemas import ONEC_ID_FIELD
 
 LIFE_SECONDS = 600
 
@@ -45,6 +47,14 @@ class Directories:
         found: User | None = self._recall("email", wanted, lambda: self._find_user({"EMAIL": wanted}, email=wanted))
         return found
 
+    def require_onec_field(self, type_: RecordType) -> None:
+        """Make sure that a 1C ref written into records of this type will be kept.
+
+        The portal ignores fields that it has not, and announces the change all the same: each try to mark a record
+        would call for the next one. Errors: Misconfigured where the field is missing; that is not remembered.
+        """
+        self._recall("field", type_, lambda: self._find_onec_field(type_))
+
     def invoice_category(self, wanted: int) -> int:
         """The smart invoice category to use; 0 asks for the portal's default one."""
         return wanted or int(self._recall("category", "31", self._default_invoice_category))
@@ -55,6 +65,15 @@ class Directories:
             if email is None or user.email == email:  # a filter that the scope does not allow is ignored
                 return user
         return None
+
+    def _find_onec_field(self, type_: RecordType) -> bool:
+        try:
+            found = self.client.call(f"crm.{type_}.userfield.list", filter={"FIELD_NAME": ONEC_ID_FIELD})
+        except RemoteRejected:
+            return True  # no right to look: `doctor` says so
+        if not found:
+            raise Misconfigured(f"the portal has no field {ONEC_ID_FIELD} in a {type_}: run `sync-worker setup`")
+        return True
 
     def _default_invoice_category(self) -> int:
         answer = self.client.call("crm.category.list", entityTypeId=31) or {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sync_worker.domain.identity import RecordRef
+from sync_worker.domain.identity import RecordRef, RecordType
 from sync_worker.entities.lead import Lead
 from sync_worker.errors import LinkBroken
 from sync_worker.gateways.bitrix24.client import Bitrix24Client
@@ -30,4 +30,5 @@ class Bitrix24Leads:
         return read_lead(ref, card, responsible=self.directories.user(card.get("ASSIGNED_BY_ID")), card_url=url)
 
     def write_back(self, ref: RecordRef, onec: RecordRef) -> None:
+        self.directories.require_onec_field(RecordType.LEAD)
         self.client.call("crm.lead.update", id=ref.id, fields={ONEC_ID_FIELD: onec.id})

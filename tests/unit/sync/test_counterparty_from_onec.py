@@ -9,7 +9,7 @@ import pytest
 from sync_worker.contract import OnecState
 from sync_worker.domain.identity import EntityKind, RecordType, System
 from sync_worker.domain.outcome import Outcome
-from sync_worker.domain.rules import Contacts
+from sync_worker.domain.rules import Contacts, Kind
 from sync_worker.errors import AmbiguousMatch, BadEvent, FieldConflict, LinkBroken, RecordBusy
 from tests.unit.sync.world import COMPANY, CONTACT, IVANOV, PARTY, ROMASHKA, World, company, contact, linked
 
@@ -98,6 +98,61 @@ def test_an_edit_is_copied(world: World) -> None:
     assert world.handle(world.tell(told)) is Outcome.UPDATED
     assert world.portal.records[COMPANY].fields["full_name"] == 'ООО "Ромашка"'
     assert world.base.count("update") == 0
+
+
+def test_a_linked_counterparty_is_followed_though_the_rules_would_not_start_it(world: World) -> None:
+    _, party = world.linked_company()
+    world.rules = replace(world.rules, counterparties=replace(world.rules.counterparties, companies=False))
+    told = world.base.edit(party.ref, full_name="новое")
+
+    assert world.handle(world.tell(told)) is Outcome.UPDATED
+
+
+def test_a_kind_that_moved_in_onec_beside_another_edit_is_not_moved_back(world: World) -> None:
+    _, party = world.linked_company()
+    world.base.alter(party.ref, kind=Kind.SOLE_TRADER)
+    told = world.base.edit(party.ref, full_name="ИП Ромашкин")
+
+    assert world.handle(world.tell(told)) is Outcome.UPDATED
+    assert world.base.records[party.ref].kind is Kind.SOLE_TRADER
+
+
+def test_an_external_id_that_was_wiped_is_written_again(world: World) -> None:
+    _, party = world.linked_company()
+    told = world.base.alter(party.ref, other_ref=None)
+
+    assert world.handle(world.tell(told)) is Outcome.UPDATED
+    assert world.base.records[party.ref].other_ref == "b24:company:7"
+
+
+def test_a_link_that_was_lost_is_made_again_though_nothing_changed(world: World) -> None:
+    _, party = world.linked_company()
+    world.links = type(world.links)()
+    told = world.base.edit(party.ref)
+
+    world.handle(world.tell(told))
+
+    assert world.links.find(party.ref) == linked(COMPANY, party.ref)
+
+
+def test_an_event_of_onec_makes_good_a_crash_before_anything_was_remembered(world: World) -> None:
+    world.portal.put(company())
+    world.portal.fail("update", KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        world.handle(world.ring(COMPANY))
+    (party,) = world.base.records.values()
+
+    assert world.handle(world.tell(party)) is Outcome.UPDATED
+    assert world.portal.records[COMPANY].other_ref == party.ref.id
+
+
+def test_a_counterparty_that_another_task_holds_is_left_to_it(world: World) -> None:
+    told = world.base.put(company(PARTY))
+
+    with world.locks.hold(str(PARTY)), pytest.raises(RecordBusy):
+        world.handle(world.tell(told))
+
+    assert world.portal.calls == []
 
 
 def test_the_echo_of_our_own_write_makes_no_call(world: World) -> None:
@@ -193,6 +248,36 @@ def test_a_counterparty_that_was_restored_loses_its_tombstone(world: World) -> N
     outcome = world.handle(world.tell(told))
 
     assert outcome is Outcome.UPDATED
+    assert world.links.find(COMPANY) == linked(COMPANY, party.ref)
+
+
+def test_an_older_state_that_comes_late_revives_nobody(world: World) -> None:
+    _, party = world.linked_company()
+    older = world.base.edit(party.ref, full_name="старое")
+    with pytest.raises(LinkBroken):
+        world.handle(world.deleted_in_onec(EntityKind.CONTACT, party.ref, sequence=older.sequence + 1))
+
+    assert world.handle(world.tell(older)) is Outcome.STALE
+    assert world.links.find(COMPANY) == linked(COMPANY, party.ref, deleted_in=System.ONEC)
+
+
+def test_a_deletion_that_comes_late_buries_nobody(world: World) -> None:
+    _, party = world.linked_company()
+    restored = world.base.edit(party.ref, full_name="снова здесь")
+    world.handle(world.tell(restored))
+
+    late = world.deleted_in_onec(EntityKind.CONTACT, party.ref, sequence=restored.sequence - 1)
+
+    assert world.handle(late) is Outcome.STALE
+    assert world.links.find(COMPANY) == linked(COMPANY, party.ref)
+
+
+def test_a_deletion_waits_for_the_task_that_holds_the_record(world: World) -> None:
+    _, party = world.linked_company()
+
+    with world.locks.hold(str(COMPANY)), pytest.raises(RecordBusy):
+        world.handle(world.deleted_in_onec(EntityKind.CONTACT, party.ref))
+
     assert world.links.find(COMPANY) == linked(COMPANY, party.ref)
 
 

@@ -114,6 +114,13 @@ def test_the_number_is_not_told_where_the_rules_say_so(world: World) -> None:
     assert world.deals.comments == []
 
 
+def test_an_order_without_a_number_is_not_told_of(world: World) -> None:
+    world.documents.has_numbers = False
+    world.sent_deal()
+
+    assert world.deals.comments == []
+
+
 def test_a_ref_that_was_wiped_is_written_again(world: World) -> None:
     order = world.sent_deal()
     world.deals.records[DEAL] = replace(world.deals.records[DEAL], onec_id=None)

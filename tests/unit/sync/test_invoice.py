@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -151,6 +152,29 @@ def test_a_tombstone_is_final(shown: World) -> None:
     assert shown.handle(issued(shown, sequence=2, status="paid")) is Outcome.SKIPPED
 
 
+def test_an_invoice_that_was_restored_loses_its_tombstone(shown: World) -> None:
+    with pytest.raises(LinkBroken):
+        shown.handle(shown.deleted_in_onec(EntityKind.INVOICE, INVOICE, sequence=2))
+
+    assert shown.handle(issued(shown, sequence=3, status="paid")) is Outcome.UPDATED
+    assert shown.links.find(INVOICE) == linked(the_card(shown), INVOICE)
+
+
+def test_an_older_state_that_comes_late_revives_nothing(shown: World) -> None:
+    with pytest.raises(LinkBroken):
+        shown.handle(shown.deleted_in_onec(EntityKind.INVOICE, INVOICE, sequence=3))
+
+    assert shown.handle(issued(shown, sequence=2, status="paid")) is Outcome.STALE
+    assert shown.links.find(INVOICE) == linked(the_card(shown), INVOICE, deleted_in=System.ONEC)
+
+
+def test_an_invoice_deleted_before_it_was_ever_shown_gets_no_card(world: World) -> None:
+    assert world.handle(world.deleted_in_onec(EntityKind.INVOICE, INVOICE, sequence=3)) is Outcome.SKIPPED
+
+    assert world.handle(issued(world, sequence=2)) is Outcome.STALE
+    assert world.cards.cards == {}
+
+
 def test_an_invoice_that_another_task_holds_is_left_to_it(world: World) -> None:
     with world.locks.hold(str(INVOICE)), pytest.raises(RecordBusy):
         world.handle(issued(world))
@@ -237,10 +261,13 @@ def test_a_card_with_a_tombstone_is_left_alone(shown: World) -> None:
     assert shown.handle(shown.ring(the_card(shown))) is Outcome.SKIPPED
 
 
-def test_a_card_whose_invoice_turns_out_to_be_gone_gets_a_tombstone(shown: World) -> None:
+@pytest.mark.parametrize("is_marked", [True, False], ids=["marked for deletion", "gone"])
+def test_a_card_whose_invoice_turns_out_to_be_gone_gets_a_tombstone(shown: World, is_marked: bool) -> None:
     ref = the_card(shown)
     shown.cards.edit(ref, opportunity="1.00")
-    del shown.invoices.invoices[INVOICE]
+    invoice = shown.invoices.invoices.pop(INVOICE)
+    if is_marked:
+        shown.invoices.invoices[INVOICE] = replace(invoice, is_deleted=True)
 
     with pytest.raises(LinkBroken):
         shown.handle(shown.ring(ref))

@@ -150,6 +150,21 @@ def test_an_order_that_was_restored_moves_its_deal_again(ordered: World) -> None
     assert ordered.links.find(DEAL) == linked(DEAL, ORDER)
 
 
+def test_an_older_status_that_comes_late_revives_no_order(ordered: World) -> None:
+    with pytest.raises(LinkBroken):
+        ordered.handle(ordered.deleted_in_onec(EntityKind.STATUS, ORDER, sequence=3))
+
+    assert ordered.handle(told(ordered, "КОтгрузке", sequence=2)) is Outcome.STALE
+    assert ordered.links.find(DEAL) == linked(DEAL, ORDER, deleted_in=System.ONEC)
+
+
+def test_a_deletion_that_comes_late_buries_no_order(ordered: World) -> None:
+    ordered.handle(told(ordered, "КОтгрузке", sequence=3))
+
+    assert ordered.handle(ordered.deleted_in_onec(EntityKind.STATUS, ORDER, sequence=2)) is Outcome.STALE
+    assert ordered.links.find(DEAL) == linked(DEAL, ORDER)
+
+
 def test_a_deal_that_is_gone_is_told(ordered: World) -> None:
     del ordered.deals.records[DEAL]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sync_worker.contract import ChangeEvent, Misfit
-from sync_worker.domain.identity import EntityKind, System
+from sync_worker.contract import Change, ChangeEvent, Misfit
+from sync_worker.domain.identity import EntityKind, RecordRef, System
 from sync_worker.domain.outcome import Outcome
 from sync_worker.errors import (
     AmbiguousMatch,
@@ -24,7 +24,20 @@ from sync_worker.errors import (
     RemoteUnavailable,
 )
 from sync_worker.sync.retry_policy import GiveUp, Halt, Park, WaitFor
-from tests.unit.sync.world import COMPANY, CONTACT, DEAL, LEAD, REQUISITE, World, company, contact, deal
+from tests.unit.sync.world import (
+    COMPANY,
+    CONTACT,
+    DEAL,
+    INVOICE,
+    LEAD,
+    PARTY,
+    REQUISITE,
+    World,
+    company,
+    contact,
+    deal,
+    linked,
+)
 
 
 def conflict(world: World) -> Any:
@@ -238,6 +251,29 @@ def test_a_doorbell_that_is_rung_during_the_replay_is_not_lost(world: World) -> 
     assert world.base.records[party.ref].fields["phones"] == ["+78005553535"]
 
 
+def test_a_doorbell_during_the_replay_of_a_doorbell_is_sent_on_once(world: World) -> None:
+    conflict(world)
+    event = replay(world)
+    world.portal.edit(COMPANY, name="Ромашка Люкс")
+    world.portal.after("read", lambda: world.run(world.ring(COMPANY)))
+
+    world.run(event)
+
+    assert [again.record for again in world.published()] == [COMPANY]
+
+
+def test_a_replay_under_another_name_that_fails_keeps_its_letter(world: World) -> None:
+    """Filed under the requisite; the replay knows its owner, and fails for another reason."""
+    world.worker.settle(world.ring(REQUISITE), BadEvent("cannot be told"))
+    before = world.letter()
+    world.portal.put(company())
+    world.portal.requisites[REQUISITE] = COMPANY
+    world.portal.fail("read", LinkBroken("gone"))
+
+    assert world.run(replay(world)) == GiveUp()
+    assert (world.letter().id, world.letter().cause) == (before.id, "link_broken")
+
+
 def test_a_replay_that_nothing_came_behind_sends_nothing_on(world: World) -> None:
     conflict(world)
     world.run(world.ring(COMPANY))  # waits already when the replay starts
@@ -268,6 +304,20 @@ def test_a_letter_without_an_event_cannot_be_replayed(world: World, gap: dict[st
         world.worker.replay(replace(world.letter(), **gap))
 
     assert world.published() == []
+
+
+@pytest.mark.parametrize("change", list(Change))
+@pytest.mark.parametrize(("entity", "record"), [(EntityKind.CONTACT, PARTY), (EntityKind.INVOICE, INVOICE)])
+def test_an_event_of_onec_without_its_state_is_no_deletion(
+    world: World, entity: EntityKind, record: RecordRef, change: Change
+) -> None:
+    link = linked(COMPANY, record)
+    world.links.save(link)
+
+    with pytest.raises(BadEvent, match="carries no state"):
+        world.handle(world.ring(record, entity=entity, change=change))
+
+    assert world.links.find(COMPANY) == link
 
 
 # --- what a failure becomes ------------------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sync_worker.errors import RemoteRejected, RemoteUnavailable
+from sync_worker.domain.identity import RecordType
+from sync_worker.errors import Misconfigured, RemoteRejected, RemoteUnavailable
 from sync_worker.gateways.bitrix24.directories import LIFE_SECONDS, Directories
 
 MARIA = {"ID": "2", "LAST_NAME": "Менеджерова", "NAME": "Мария", "EMAIL": "Manager@Example.com", "ACTIVE": True}
@@ -95,3 +96,23 @@ def test_portal_without_smart_invoices_says_what_to_do(canned, directories):
     canned.answer("crm.category.list", {"result": {"categories": []}})
     with pytest.raises(RemoteRejected, match=r"invoices\.kind"):
         directories.invoice_category(0)
+
+
+def test_field_that_is_there_is_looked_for_once(canned, directories):
+    canned.answer("crm.deal.userfield.list", {"result": [{"FIELD_NAME": "UF_CRM_1C_ID"}]})
+    directories.require_onec_field(RecordType.DEAL)
+    directories.require_onec_field(RecordType.DEAL)
+    assert len(canned.mock.calls) == 1
+
+
+def test_field_that_is_missing_is_looked_for_until_somebody_makes_it(canned, directories):
+    canned.answer("crm.deal.userfield.list", {"result": []})
+    canned.answer("crm.deal.userfield.list", {"result": [{"FIELD_NAME": "UF_CRM_1C_ID"}]})
+    with pytest.raises(Misconfigured, match="sync-worker setup"):
+        directories.require_onec_field(RecordType.DEAL)
+    directories.require_onec_field(RecordType.DEAL)
+
+
+def test_webhook_that_may_not_look_is_believed_to_have_the_field(canned, directories):
+    canned.problem("crm.lead.userfield.list", "", "Access denied.")
+    directories.require_onec_field(RecordType.LEAD)
