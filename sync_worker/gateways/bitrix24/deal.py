@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sync_worker.domain.identity import RecordRef, RecordType
 from sync_worker.entities.deal import Deal
-from sync_worker.errors import LinkBroken, RemoteRejected, StageRefused
-from sync_worker.gateways.bitrix24.client import Bitrix24Client, Command
+from sync_worker.errors import LinkBroken, Misconfigured, RemoteRejected, StageRefused
+from sync_worker.gateways.bitrix24.client import Batch, Bitrix24Client, Command
 from sync_worker.gateways.bitrix24.directories import Directories
 from sync_worker.gateways.bitrix24.schemas import ONEC_ID_FIELD
 from sync_worker.gateways.bitrix24.schemas.deal import read_deal
@@ -43,7 +44,7 @@ class Bitrix24Deals:
             card,
             rows=batch.get("rows") or [],
             contacts=batch.get("contacts") or [],
-            history=(batch.get("history") or {}).get("items", []),
+            history=_history(batch),
             responsible=self.directories.user(card.get("ASSIGNED_BY_ID")),
             card_url=f"{self.portal_origin}/crm/deal/details/{ref.id}/",
         )
@@ -71,3 +72,12 @@ class Bitrix24Deals:
         except RemoteRejected as refusal:
             raise StageRefused(f"{refusal} (stage {stage})") from refusal
         return str(batch.get("card")["STAGE_ID"])
+
+
+def _history(batch: Batch) -> list[dict[str, Any]]:
+    """The stages passed; none where the portal does not tell them: then only the stage of the moment counts."""
+    try:
+        answer = batch.get("history")
+    except (Misconfigured, RemoteRejected):
+        return []
+    return list((answer or {}).get("items", []))

@@ -116,3 +116,13 @@ def test_field_that_is_missing_is_looked_for_until_somebody_makes_it(canned, dir
 def test_webhook_that_may_not_look_is_believed_to_have_the_field(canned, directories):
     canned.problem("crm.lead.userfield.list", "", "Access denied.")
     directories.require_onec_field(RecordType.LEAD)
+
+
+def test_webhook_without_the_user_scope_knows_nobody_and_stops_no_record(canned, directories):
+    canned.problem("user.get", "insufficient_scope", status=401)
+    assert directories.user("2") is None
+
+
+def test_webhook_that_may_not_list_fields_does_not_stop_the_record(canned, directories):
+    canned.problem("crm.deal.userfield.list", "insufficient_scope", status=401)
+    directories.require_onec_field(RecordType.DEAL)
