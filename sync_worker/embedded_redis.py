@@ -17,7 +17,7 @@ daemonize no
 dir {folder}
 pidfile {folder_pidfile}
 appendonly yes
-appendfsync everysec
+appendfsync always
 save ""
 maxmemory-policy noeviction
 """

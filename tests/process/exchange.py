@@ -225,8 +225,14 @@ class Exchange:
     def portal_journal(self) -> dict[str, Any]:
         return dict(self.http.get(f"{self.portal_url}/_sandbox/journal", timeout=30).json())
 
-    def onec_calls(self) -> int:
-        return int(self.http.get(f"{self.onec_url}/_sandbox/journal", timeout=30).json()["counters"]["requests"])
+    def is_accepted(self, code: str, ids: list[int]) -> bool:
+        """True once the ingress has answered 202 to this event of each record: the portal sends it only once."""
+        taken = {
+            int(fired.data["FIELDS"]["ID"])
+            for fired in list(self.portal.events.log)
+            if fired.event == code and any(delivery.get("status") == 202 for delivery in fired.deliveries)
+        }
+        return set(ids) <= taken
 
     def parties(self) -> list[dict[str, Any]]:
         return list(self.base.show_state()["counterparties"])
