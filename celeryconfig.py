@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from kombu import Exchange, Queue
 
-from sync_worker.contract import BROKER_KEY_PREFIX, EXCHANGE, RELEASE_TASK, UPKEEP_QUEUE, all_queues
+from sync_worker.contract import (
+    BROKER_KEY_PREFIX,
+    EXCHANGE,
+    RELEASE_TASK,
+    REQUEUE_TASK,
+    UPKEEP_QUEUE,
+    all_queues,
+)
 from sync_worker.settings import broker_url_from_environment, broker_visibility_seconds
 
 broker_url = broker_url_from_environment()
@@ -74,5 +81,10 @@ beat_schedule = {
         "task": RELEASE_TASK,
         "schedule": 5.0,
         "options": {"queue": UPKEEP_QUEUE, "expires": 5},  # an outage must not leave a pile of them
+    },
+    "requeue-lost": {
+        "task": REQUEUE_TASK,
+        "schedule": 15.0,
+        "options": {"queue": UPKEEP_QUEUE, "expires": 15},
     },
 }

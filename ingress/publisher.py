@@ -18,7 +18,7 @@ from kombu import Connection, Exchange, Queue
 from kombu.exceptions import KombuError
 from kombu.pools import ProducerPool
 
-from sync_worker.contract import BROKER_KEY_PREFIX, EXCHANGE, TaskMessage, all_queues
+from sync_worker.contract import ACCEPTED_KEY, BROKER_KEY_PREFIX, EXCHANGE, Accepted, TaskMessage, all_queues
 
 CONNECT_SECONDS = 1
 CONFIRM_SECONDS = 2
@@ -107,6 +107,10 @@ class Publisher:
             raise BrokerUnavailableError(str(error)) from error
 
     def _send_all(self, producer: Any, messages: Sequence[TaskMessage]) -> None:
+        if self._is_redis and messages:
+            # before they are sent: what a dying Redis loses between list and worker is found in the ledger
+            ledger = {one.correlation_id: Accepted.of(one, at=time.time()).dump() for one in messages}
+            producer.connection.default_channel.client.hset(ACCEPTED_KEY, mapping=ledger)
         with producer.batch():  # one round trip for them all on Redis; RabbitMQ confirms one by one
             for message in messages:
                 self._send(producer, message)

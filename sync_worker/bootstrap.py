@@ -29,6 +29,7 @@ from sync_worker.gateways.onec.documents import OnecInvoicesReader, OnecOrdersAn
 from sync_worker.gateways.onec.states import OnecStates
 from sync_worker.outbox import CeleryOutbox, SendTask
 from sync_worker.settings import Settings
+from sync_worker.store.accepted import NoLedger, RedisLedger
 from sync_worker.store.budget import Bucket
 from sync_worker.store.client import connect
 from sync_worker.store.dead_letters import RedisDeadLetters
@@ -98,6 +99,12 @@ def build_gateways(settings: Settings, *, store: redis.Redis, clock: Clock) -> G
         ),
         portal_setup=PortalSetup(client=bitrix24, rules=rules),
     )
+
+
+def build_ledger(broker_url: str) -> RedisLedger | NoLedger:
+    """What finds lost messages again; RabbitMQ loses none."""
+    is_redis = broker_url.startswith(("redis://", "rediss://"))
+    return RedisLedger(connect(broker_url)) if is_redis else NoLedger()
 
 
 def build_worker(
@@ -172,7 +179,7 @@ def build_worker(
         links=links,
         letters=RedisDeadLetters(store),
         parked=RedisParked(store),
-        outbox=CeleryOutbox(send_task),
+        outbox=CeleryOutbox(send_task, build_ledger(settings.broker_url)),
         clock=clock,
         max_age_hours=rules.max_age_hours,
         code_version=version("bitrix24-onec-sync"),

@@ -5,9 +5,10 @@ The ingress imports this module and nothing else of the worker, so it must stay 
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -23,6 +24,13 @@ BROKER_KEY_PREFIX = "sync:"  # so that one Redis server can be shared, and its r
 UPKEEP_QUEUE = "upkeep"
 MISFIT_TASK = "sync.misfit"
 RELEASE_TASK = "sync.release_parked"
+REQUEUE_TASK = "sync.requeue_lost"
+ACCEPTED_KEY = "accepted"
+"""On Redis: a hash of the messages that were accepted and not yet handled, by task id.
+
+A Redis worker takes a message out of its list before it notes that it holds it, so a Redis that dies in between loses
+it. The ledger is written before the message is sent, and what is in neither place is sent again.
+"""
 
 
 def task_name(entity: EntityKind) -> str:
@@ -219,16 +227,47 @@ def _message(task: str, queue: str, kwargs: dict[str, Any], shown: str) -> TaskM
     return TaskMessage(queue=queue, body=([], kwargs, embed), headers=headers, correlation_id=task_id)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accepted:
+    """One entry of the ledger: all that it takes to send the message again."""
+
+    at: float  # Unix time
+    task: str
+    queue: str
+    kwargs: Mapping[str, Any]
+    shown: str  # kwargsrepr
+
+    @classmethod
+    def of(cls, message: TaskMessage, *, at: float) -> Accepted:
+        return cls(
+            at=at,
+            task=message.headers["task"],
+            queue=message.queue,
+            kwargs=message.body[1],
+            shown=message.headers["kwargsrepr"],
+        )
+
+    @classmethod
+    def load(cls, text: str) -> Accepted:
+        return cls(**json.loads(text))
+
+    def dump(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"))  # ASCII: a lone surrogate has no UTF-8
+
+
 def new_trace() -> str:
     return uuid.uuid4().hex
 
 
 __all__ = [
+    "ACCEPTED_KEY",
     "BROKER_KEY_PREFIX",
     "EXCHANGE",
     "MISFIT_TASK",
     "RELEASE_TASK",
+    "REQUEUE_TASK",
     "UPKEEP_QUEUE",
+    "Accepted",
     "Change",
     "ChangeEvent",
     "EntityKind",

@@ -2,31 +2,56 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from kombu.exceptions import KombuError
 
-from sync_worker.contract import ChangeEvent, queue_name, task_name
+from sync_worker.contract import Accepted, ChangeEvent, event_message
 from sync_worker.errors import StoreUnavailable
 
 SendTask = Callable[..., Any]
 
 
+class Ledger(Protocol):
+    """What was accepted and not yet handled; store/accepted.py."""
+
+    def note(self, task_id: str, accepted: Accepted) -> None: ...
+
+    def lost(self, *, now: float) -> list[tuple[str, Accepted]]: ...
+
+
 class CeleryOutbox:
     """Sends by the task's name. What Flower and the logs see of it is ids only."""
 
-    def __init__(self, send_task: SendTask) -> None:
+    def __init__(self, send_task: SendTask, ledger: Ledger) -> None:
         self._send_task = send_task
+        self._ledger = ledger
 
     def publish(self, event: ChangeEvent, *, bulk: bool = False) -> None:
+        message = event_message(event, bulk=bulk)
+        accepted = Accepted.of(message, at=time.time())
+        self._ledger.note(message.correlation_id, accepted)
+        self._put(message.correlation_id, accepted)
+
+    def send_lost(self) -> list[str]:
+        """Send again what a dying broker lost between a queue and a worker. Returns what each was about."""
+        lost = self._ledger.lost(now=time.time())
+        for task_id, accepted in lost:
+            self._put(task_id, accepted)
+        return [accepted.shown for _, accepted in lost]
+
+    def _put(self, task_id: str, accepted: Accepted) -> None:
+        """Put a message into its queue, under the id it is known by."""
         try:
             self._send_task(
-                task_name(event.entity),
-                kwargs={"event": event.dump()},
-                queue=queue_name(event.entity, bulk=bulk),
+                accepted.task,
+                kwargs=dict(accepted.kwargs),
+                queue=accepted.queue,
+                task_id=task_id,
                 argsrepr="()",
-                kwargsrepr=event.describe(),
+                kwargsrepr=accepted.shown,
             )
         except (KombuError, OSError) as error:
             raise StoreUnavailable(f"the broker does not take messages: {type(error).__name__}") from None

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import structlog
@@ -14,9 +15,9 @@ from celery.exceptions import Ignore, Reject, Retry
 from marshmallow import ValidationError
 
 from sync_worker.app import app
-from sync_worker.bootstrap import build_worker
+from sync_worker.bootstrap import NoLedger, RedisLedger, build_ledger, build_worker
 from sync_worker.contract import ChangeEvent, Misfit, System, new_trace
-from sync_worker.errors import Misconfigured, RateLimited, RecordBusy
+from sync_worker.errors import Misconfigured, RateLimited, RecordBusy, StoreUnavailable
 from sync_worker.settings import load_settings
 from sync_worker.sync.retry_policy import WaitFor
 from sync_worker.sync.worker import SyncWorker, after_failure
@@ -26,16 +27,31 @@ logger = structlog.get_logger("sync.task")
 REST_SECONDS = 1  # before a message is given back, so that the loop stays cool
 
 _building = threading.Lock()
-_built: SyncWorker | None = None
+
+
+@cache
+def _build() -> tuple[SyncWorker, RedisLedger | NoLedger]:
+    settings = load_settings()
+    return build_worker(settings, send_task=app.send_task), build_ledger(settings.broker_url)
 
 
 def worker_of_process() -> SyncWorker:
     """The one worker of this process, built when its first task runs."""
-    global _built  # noqa: PLW0603  # one a process, by intent
     with _building:
-        if _built is None:
-            _built = build_worker(load_settings(), send_task=app.send_task)
-        return _built
+        return _build()[0]
+
+
+def ledger_of_process() -> RedisLedger | NoLedger:
+    with _building:
+        return _build()[1]
+
+
+def strike(task_id: str) -> None:
+    """The message needs no second look. Where this fails it gets one, and nothing else comes of it."""
+    try:
+        ledger_of_process().strike(task_id)
+    except StoreUnavailable as error:
+        logger.warning("not_struck", reason=str(error))
 
 
 @contextmanager
@@ -70,15 +86,19 @@ class SyncTask(Task):  # type: ignore[misc]  # Celery ships no types
 
     def run_event(self, message: dict[str, Any]) -> str:
         with never_lost():
-            worker = worker_of_process()
-            try:
-                event = ChangeEvent.load(message)
-            except ValidationError as error:
-                return keep_unreadable(worker, message, error)
-            with structlog.contextvars.bound_contextvars(
-                entity=event.entity.value, record=str(event.record), trace=event.trace
-            ):
-                return self._run(worker, event)
+            outcome = self._read_and_run(worker_of_process(), message)
+        strike(self.request.id)
+        return outcome
+
+    def _read_and_run(self, worker: SyncWorker, message: dict[str, Any]) -> str:
+        try:
+            event = ChangeEvent.load(message)
+        except ValidationError as error:
+            return keep_unreadable(worker, message, error)
+        with structlog.contextvars.bound_contextvars(
+            entity=event.entity.value, record=str(event.record), trace=event.trace
+        ):
+            return self._run(worker, event)
 
     def _run(self, worker: SyncWorker, event: ChangeEvent) -> str:
         started = time.monotonic()

@@ -39,6 +39,10 @@ class MemoryOutbox:
     def __init__(self) -> None:
         self.published: list[tuple[ChangeEvent, bool]] = []
 
+    def send_lost(self) -> list[str]:
+        """Memory loses nothing."""
+        return []
+
     def publish(self, event: ChangeEvent, *, bulk: bool = False) -> None:
         self.published.append((event, bulk))
 

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import redis
 
 from tests.process.exchange import Exchange, exchange, wait_until
 from tests.services import RedisServer
@@ -46,6 +47,27 @@ def test_events_wait_in_the_broker_while_the_state_is_away(tmp_path: Path) -> No
             assert "no dead letters" in place.command("dead", "list").stdout
     finally:
         broker.kill()
+
+
+def test_a_message_that_redis_lost_on_its_way_to_a_worker_is_sent_again(tmp_path: Path) -> None:
+    with exchange(tmp_path / "place") as place:
+        place.worker.kill()
+        ids = add_contacts(place, 1)
+        wait_until(lambda: place.is_accepted("ONCRMCONTACTADD", ids), what="the event is accepted")
+        with redis.Redis.from_url(place.redis.url(1)) as broker:
+            lost = wait_until(lambda: broker.rpop("sync:contact"), what="what a worker's BRPOP does before Redis dies")
+
+        place.worker.start()
+
+        wait_until(lambda: agree_on_all(place, ids), what="the contact has its counterparty all the same")
+        assert b"sync.contact" in lost
+        assert "event_found_again" in place.worker.log()
+        wait_until(lambda: accepted(place) == [], what="the ledger is empty once everything is handled")
+
+
+def accepted(place: Exchange) -> list[str]:
+    with redis.Redis.from_url(place.redis.url(1), decode_responses=True) as broker:
+        return list(broker.hkeys("sync:accepted"))
 
 
 def test_a_killed_worker_and_a_restarted_redis_lose_nothing_and_make_nothing_twice(tmp_path: Path) -> None:

@@ -11,7 +11,15 @@ from typing import Any
 
 import pytest
 
-from sync_worker.contract import MISFIT_TASK, RELEASE_TASK, UPKEEP_QUEUE, all_queues, queue_name, task_name
+from sync_worker.contract import (
+    MISFIT_TASK,
+    RELEASE_TASK,
+    REQUEUE_TASK,
+    UPKEEP_QUEUE,
+    all_queues,
+    queue_name,
+    task_name,
+)
 from sync_worker.domain.identity import EntityKind, System
 from sync_worker.entities.registry import REGISTRY, EntitySpec
 
@@ -102,7 +110,7 @@ def test_every_flow_is_plugged_in(entity: EntityKind) -> None:
 def test_a_worker_has_our_tasks_and_no_others(celery: Mapping[str, list[str]]) -> None:
     ours = {name for name in celery["tasks"] if not name.startswith("celery.")}
 
-    assert ours == {*map(task_name, EntityKind), MISFIT_TASK, RELEASE_TASK}
+    assert ours == {*map(task_name, EntityKind), MISFIT_TASK, RELEASE_TASK, REQUEUE_TASK}
 
 
 def test_a_worker_has_the_contracts_queues(celery: Mapping[str, list[str]]) -> None:

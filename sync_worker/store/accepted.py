@@ -1,0 +1,69 @@
+"""The ledger of accepted messages, in the broker's Redis: what was lost between a queue and a worker is found here.
+
+kombu takes a message out of its list (BRPOP) and only then notes that it holds it; a Redis that dies in between loses
+the message, and so does a worker whose note no longer arrives. Shape: contract.ACCEPTED_KEY.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import redis
+
+from sync_worker.contract import ACCEPTED_KEY, BROKER_KEY_PREFIX, Accepted, all_queues
+from sync_worker.store.client import translating
+
+_LEDGER = BROKER_KEY_PREFIX + ACCEPTED_KEY
+_HELD = BROKER_KEY_PREFIX + "unacked"  # kombu's hash of what workers hold
+SETTLING_SECONDS = 10  # a message may be on its way for so long
+
+
+class RedisLedger:
+    """`client` is the broker's."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    @translating()
+    def note(self, task_id: str, accepted: Accepted) -> None:
+        self._client.hset(_LEDGER, task_id, accepted.dump())
+
+    @translating()
+    def strike(self, task_id: str) -> None:
+        """The event is handled, parked or a dead letter. Where this is lost, it is looked at once more: no harm."""
+        self._client.hdel(_LEDGER, task_id)
+
+    @translating()
+    def lost(self, *, now: float) -> list[tuple[str, Accepted]]:
+        """Messages that were accepted a while ago and are neither queued nor held by a worker.
+
+        Units: `now` in Unix seconds. Cost: reads the ledger and all queues, which is little unless there is a backlog.
+        """
+        entries: Any = self._client.hgetall(_LEDGER)
+        noted = {task_id: Accepted.load(text) for task_id, text in entries.items()}
+        old = {task_id: one for task_id, one in noted.items() if one.at <= now - SETTLING_SECONDS}
+        alive = set(self._alive()) if old else set()
+        return [(task_id, one) for task_id, one in old.items() if task_id not in alive]
+
+    def _alive(self) -> Iterator[str]:
+        """Ids that are queued or held. Held ones last: what moves over meanwhile is seen at least once."""
+        for queue in all_queues():
+            messages: Any = self._client.lrange(BROKER_KEY_PREFIX + queue, 0, -1)
+            yield from (str(json.loads(message)["headers"].get("id")) for message in messages)
+        held: Any = self._client.hvals(_HELD)
+        yield from (str(json.loads(value)[0]["headers"].get("id")) for value in held)
+
+
+class NoLedger:
+    """For RabbitMQ, which keeps a message until it is acknowledged."""
+
+    def note(self, task_id: str, accepted: Accepted) -> None:
+        """Nothing to note."""
+
+    def strike(self, task_id: str) -> None:
+        """Nothing to strike."""
+
+    def lost(self, *, now: float) -> list[tuple[str, Accepted]]:  # noqa: ARG002  # the ledger's own form
+        return []
