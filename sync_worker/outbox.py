@@ -19,6 +19,8 @@ class Ledger(Protocol):
 
     def note(self, task_id: str, accepted: Accepted) -> None: ...
 
+    def strike(self, task_id: str) -> None: ...
+
     def lost(self, *, now: float) -> list[tuple[str, Accepted]]: ...
 
 
@@ -34,6 +36,10 @@ class CeleryOutbox:
         accepted = Accepted.of(message, at=time.time())
         self._ledger.note(message.correlation_id, accepted)
         self._put(message.correlation_id, accepted)
+
+    def strike(self, task_id: str) -> None:
+        """The message's event is in safety: nobody has to look for it. Errors: StoreUnavailable."""
+        self._ledger.strike(task_id)
 
     def send_lost(self) -> list[str]:
         """Send again what a dying broker lost between a queue and a worker. Returns what each was about."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,9 +100,6 @@ def running(settings: Settings, *, workers: int) -> Iterator[Running]:
 
 def wait_for_interrupt() -> None:
     """Return on Ctrl-C, or when we are told to stop."""
-    import signal  # noqa: PLC0415
-    import threading  # noqa: PLC0415
-
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -131,9 +130,9 @@ def _wait_until_ready(place: Running, *, log: Path, workers: int) -> None:
             time.sleep(0.2)
 
 
-def _quietly(is_ready: object) -> bool:
+def _quietly(is_ready: Callable[[], bool]) -> bool:
     try:
-        return bool(is_ready())  # type: ignore[operator]
+        return is_ready()
     except OSError:
         return False
     except Exception as error:

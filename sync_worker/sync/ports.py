@@ -99,6 +99,9 @@ class Outbox(Protocol):
     def publish(self, event: ChangeEvent, *, bulk: bool = False) -> None:
         """Put the event into its queue. Errors: StoreUnavailable."""
 
+    def strike(self, task_id: str) -> None:
+        """The message's event is in safety: nobody has to look for it. Errors: StoreUnavailable."""
+
     def send_lost(self) -> list[str]:
         """Send again what a dying broker lost. Returns what each was about, ids only. Errors: StoreUnavailable."""
 

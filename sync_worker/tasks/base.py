@@ -15,7 +15,7 @@ from celery.exceptions import Ignore, Reject, Retry
 from marshmallow import ValidationError
 
 from sync_worker.app import app
-from sync_worker.bootstrap import NoLedger, RedisLedger, build_ledger, build_worker
+from sync_worker.bootstrap import build_worker
 from sync_worker.contract import ChangeEvent, Misfit, System, new_trace
 from sync_worker.errors import Misconfigured, RateLimited, RecordBusy, StoreUnavailable
 from sync_worker.settings import load_settings
@@ -30,26 +30,20 @@ _building = threading.Lock()
 
 
 @cache
-def _build() -> tuple[SyncWorker, RedisLedger | NoLedger]:
-    settings = load_settings()
-    return build_worker(settings, send_task=app.send_task), build_ledger(settings.broker_url)
+def _build() -> SyncWorker:
+    return build_worker(load_settings(), send_task=app.send_task)
 
 
 def worker_of_process() -> SyncWorker:
     """The one worker of this process, built when its first task runs."""
     with _building:
-        return _build()[0]
-
-
-def ledger_of_process() -> RedisLedger | NoLedger:
-    with _building:
-        return _build()[1]
+        return _build()
 
 
 def strike(task_id: str) -> None:
     """The message needs no second look. Where this fails it gets one, and nothing else comes of it."""
     try:
-        ledger_of_process().strike(task_id)
+        worker_of_process().outbox.strike(task_id)
     except StoreUnavailable as error:
         logger.warning("not_struck", reason=str(error))
 

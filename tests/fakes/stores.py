@@ -39,6 +39,9 @@ class MemoryOutbox:
     def __init__(self) -> None:
         self.published: list[tuple[ChangeEvent, bool]] = []
 
+    def strike(self, task_id: str) -> None:
+        """Memory keeps no ledger."""
+
     def send_lost(self) -> list[str]:
         """Memory loses nothing."""
         return []
