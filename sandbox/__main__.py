@@ -27,6 +27,11 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=None, help="requests a second, instead of the plan's")
     parser.add_argument("--burst", type=float, default=None, help="requests at once, instead of the plan's")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds that each call takes")
+    parser.add_argument("--request-latency", type=float, default=0.0, help="(portal) seconds that each request takes")
+    parser.add_argument(
+        "--batch-billing", choices=("nested", "batch"), default="nested", help="whom a batch is charged"
+    )
+    parser.add_argument("--batch-weight", type=float, default=1.0, help="how much of a batch, if itself is charged")
     parser.add_argument("--user-fields", action="store_true", help="UF_CRM_1C_ID is there already")
     parser.add_argument("--faults", default="", help="for both: kind[:pattern][=share][xTIMES][@SECONDS],...")
     parser.add_argument("--seed", type=int, default=0)
@@ -46,6 +51,9 @@ def make_portal(arguments: argparse.Namespace) -> Portal:
             rate_per_second=arguments.rate,
             burst=arguments.burst,
             latency_seconds=arguments.latency,
+            request_latency_seconds=arguments.request_latency,
+            batch_billing=arguments.batch_billing,
+            batch_weight=arguments.batch_weight,
             handler_urls=(f"{arguments.ingress_url}/webhooks/bitrix24",),
             application_token=arguments.application_token,
             with_user_fields=arguments.user_fields,

@@ -20,10 +20,17 @@ KINDS = (
     "http502",  # a proxy's HTML page, before anything is done
     "http503",  # the server is too busy, before anything is done
     "html",  # a 200 whose body is a page, after the work was done
+    "truncated",  # (portal) a 200 whose JSON ends in the middle, after the work was done
+    "no_result",  # (portal) a 200 whose JSON has neither result nor error, after the work was done
+    "error_in_200",  # (portal) a 200 whose JSON is an error, before anything is done
     "reset_before",  # the connection is cut before anything is done
     "reset_after",  # the work is done, then the connection is cut: the answer is lost
     "hang",  # nothing is said for `seconds`, then the call goes on as usual
     "maintenance",  # the system is closed: 1C answers 403, a portal 503 OVERLOAD_LIMIT
+    "blocked",  # (portal) 503 OVERLOAD_LIMIT, of whole requests: as maintenance is, and of the portal alone
+    "expired",  # (portal) 401: the webhook is past its expiry date
+    "licence",  # (portal) 403: the plan has no REST
+    "renamed",  # (portal) 302 to the address that the portal has now
     "event_loss",  # (webhooks) the event is never sent
     "event_repeat",  # (webhooks) the event is sent twice
     "event_shuffle",  # (webhooks) the event is held back and sent after later ones

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.portal.errors import RestError, batch_too_long, not_for_batch
+from sandbox.portal.errors import LostResultError, RestError, batch_too_long, not_for_batch
 from sandbox.portal.params import as_map, is_true, parse_query, php_array
 
 MOST_COMMANDS = 50
@@ -73,6 +73,8 @@ def run(params: Mapping[str, Any], execute: Callable[[str, dict[str, Any]], Answ
             outcome.errors[key] = refused.body()
             if halts:
                 break
+        except LostResultError:
+            continue  # its key is in none of the maps
     return outcome
 
 

@@ -29,6 +29,10 @@ class PortalClock:
         """Say when, in real Unix time, the limits' clock will show `at`."""
         return self._started + (at - self._started) / self._scale
 
+    def portal_seconds(self, real_seconds: float) -> float:
+        """Say how long a real while is to the limits."""
+        return real_seconds * self._scale
+
     def now(self) -> datetime:
         """Say when a record is changed now: to the second, in the server's zone."""
         return datetime.fromtimestamp(int(self._seconds()), tz=UTC).astimezone(MOSCOW)

@@ -46,8 +46,19 @@ def blueprint(portal: Portal) -> Blueprint:
 
     @pages.get("/journal")
     def show_journal() -> ResponseReturnValue:
-        told = portal.journal_log.as_json()
-        return jsonify(told | {"counters": told["counters"] | {"bucket_level": portal.rest.bucket.level}})
+        """All calls, or with ?last=N the newest ones, and the counters."""
+        told = portal.journal_log.as_json(last=request.args.get("last", type=int))
+        return jsonify(told | {"counters": counters(portal)})
+
+    @pages.get("/counters")
+    def show_counters() -> ResponseReturnValue:
+        return jsonify(counters(portal))
+
+    @pages.post("/counters/reset")
+    def reset_counters() -> ResponseReturnValue:
+        """Begin journal and counters anew: records, limits and events stay."""
+        portal.journal_log.clear()
+        return jsonify(counters(portal))
 
     @pages.post("/handlers")
     def change_handlers() -> ResponseReturnValue:
@@ -76,6 +87,11 @@ def blueprint(portal: Portal) -> Blueprint:
         return jsonify(post_robot(portal, str(told["url"]), entity, int(record_id)))
 
     return pages
+
+
+def counters(portal: Portal) -> dict[str, Any]:
+    """Give the journal's counters and how full the bucket is."""
+    return portal.journal_log.totals() | {"bucket_level": portal.rest.bucket.level}
 
 
 def _body() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 
@@ -26,6 +27,23 @@ class SpoiledAnswerError(Exception):
     """A fault: the work was done, and the caller gets a web page instead of the answer."""
 
 
+class LostResultError(Exception):
+    """A fault: the work was done, and nothing is said of how: no `result`, no `error`."""
+
+
+class ProxyPageError(Exception):
+    """A fault: the proxy before the portal answers with a page of its own."""
+
+    def __init__(self, status: HTTPStatus) -> None:
+        self.title = f"{status.value} {status.phrase}"
+        super().__init__(self.title)
+        self.status = status.value
+
+
+class RenamedError(Exception):
+    """A fault: the portal has another address by now, and says so by a redirect."""
+
+
 class RequestTooLongError(Exception):
     """The request ran for more than its 60 seconds and was cut; what it did before stays done."""
 
@@ -40,6 +58,18 @@ def operation_time_limit() -> RestError:
 
 def overloaded() -> RestError:
     return RestError("OVERLOAD_LIMIT", "REST API is blocked due to overload", status=503)
+
+
+def expired() -> RestError:
+    """A webhook past its expiry date.
+
+    local-webhooks.md says only "an authorization error" (read 2026-08); this is the table's one about time.
+    """
+    return RestError("expired_token", "The access token provided has expired", status=401)
+
+
+def unlicensed() -> RestError:
+    return RestError("ACCESS_DENIED", "REST API is available only on commercial plans", status=403)
 
 
 def internal() -> RestError:

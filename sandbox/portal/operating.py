@@ -37,7 +37,11 @@ class OperatingBudget:
             return self._sum(self._fresh(secret, method)) > self._limit
 
     def spend(self, secret: str, method: str, seconds: float) -> tuple[float, int]:
-        """Count a call; return the sum now (seconds) and when the oldest bucket ends (real Unix time)."""
+        """Count a call; return the sum now (portal seconds) and when the oldest bucket ends.
+
+        Units: the second is real Unix time whatever the scale, in whole seconds: in a portal whose time runs a hundred
+        times as fast the 600 s of a bucket end 6 s from now.
+        """
         at = self._clock.scaled()
         with self._lock:
             minutes = self._fresh(secret, method)

@@ -21,6 +21,7 @@ from sandbox.portal.operating import OperatingBudget
 from sandbox.portal.rest import Rest
 from sandbox.portal.settings import PortalSettings
 from sandbox.portal.store import Store
+from sandbox.portal.troubles import Troubles
 from sandbox.portal.world import World
 from sandbox.serving import Server
 
@@ -91,7 +92,7 @@ class Portal:
                 leak_per_second=settings.leak_per_second, threshold=settings.threshold, seconds=self.clock.scaled
             ),
             operating=OperatingBudget(limit_seconds=settings.operating_limit_seconds, clock=self.clock),
-            faults=self.faults,
+            troubles=Troubles(faults=self.faults, clock=self.clock),
             journal=self.journal_log,
         )
 

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Request, Response
 
 from sandbox import serving
-from sandbox.faults import FaultPlan
 from sandbox.portal import batch, errors
 from sandbox.portal.batch import Answer
 from sandbox.portal.bucket import LeakyBucket
 from sandbox.portal.calls import Call, Listed, Methods
 from sandbox.portal.clock import iso
-from sandbox.portal.errors import CutConnectionError, RequestTooLongError, RestError, SpoiledAnswerError
+from sandbox.portal.errors import (
+    CutConnectionError,
+    LostResultError,
+    ProxyPageError,
+    RenamedError,
+    RequestTooLongError,
+    RestError,
+    SpoiledAnswerError,
+)
 from sandbox.portal.journal import Journal
 from sandbox.portal.operating import OperatingBudget
-from sandbox.portal.params import parse_pairs
+from sandbox.portal.reading import method_name, read_params
+from sandbox.portal.troubles import Troubles, page
 from sandbox.portal.world import World
-
-_PAGE = "<html>\r\n<head><title>{title}</title></head>\r\n<body><center><h1>{title}</h1></center></body>\r\n</html>\r\n"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +40,15 @@ class _Caller:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class _Reply:
+    """What goes back, and what the journal calls it if it is no success."""
+
+    response: Response
+    error: Any = None
+    is_cut: bool = False  # nothing goes back: the connection ends
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Rest:
     """Answers requests to /rest/{user}/{secret}/{method}."""
 
@@ -40,40 +56,62 @@ class Rest:
     methods: Methods
     bucket: LeakyBucket
     operating: OperatingBudget
-    faults: FaultPlan
+    troubles: Troubles
     journal: Journal
 
     def answer(self, request: Request, user_id: int, secret: str, name: str) -> Response:
         """Answer one request, whatever comes of it, and write it down."""
-        started = self.world.clock.real()
-        method = method_name(name)
-        caller = _Caller(user_id=user_id, secret=secret, started_at=self.world.clock.scaled())
+        clock, one_way_seconds = self.world.clock, self.world.settings.request_latency_seconds / 2
+        clock.sleep(one_way_seconds)
+        at, method = clock.real(), method_name(name)
+        caller = _Caller(user_id=user_id, secret=secret, started_at=clock.scaled())
         commands: list[str] | None = [] if method == "batch" else None
-        error: Any = None
-        try:
-            self._admit(caller)
-            params = read_params(request)
-            if commands is not None:
-                commands += [batch.method_of(command) for command in batch.commands_of(params).values()]
-            self._disturb_before(method, nested=False)
-            body = self._run(caller, method, params, started)
-            self._disturb_after(method)
-            response = _json(200, body)
-        except RestError as refused:
-            error, response = refused.code, _json(refused.status, refused.body())
-        except _ProxyPageError as page:
-            error, response = page.title, _html(page.status, page.title)
-        except SpoiledAnswerError:
-            error, response = "html", _html(200, "Bitrix24")
-        except RequestTooLongError:
-            error, response = "timeout", _html(504, "504 Gateway Time-out")
-        except CutConnectionError:
-            error, response = "reset", Response(status=500)
-        status = None if error == "reset" else response.status_code
-        self.journal.note(at=started, method=method, status=status, error=error, user=user_id, commands=commands)
-        if error == "reset":
+        with self.journal.open_request():
+            reply = self._reply(request, caller, method, commands)
+            status = None if reply.is_cut else reply.response.status_code
+            self.journal.note(at=at, method=method, status=status, error=reply.error, user=user_id, commands=commands)
+        if reply.is_cut:
             serving.reset_connection(request.environ)  # after the journal: who sees the cut may look there at once
-        return response
+        else:
+            clock.sleep(one_way_seconds)
+        return reply.response
+
+    def _reply(self, request: Request, caller: _Caller, method: str, commands: list[str] | None) -> _Reply:
+        began = self.world.clock.real()
+        try:
+            body = self._work(request, caller, method, commands)
+        except RestError as refused:
+            return _Reply(response=_json(refused.status, refused.body()), error=refused.code)
+        except ProxyPageError as shown:
+            return _Reply(response=_html(shown.status, shown.title), error=shown.title)
+        except SpoiledAnswerError:
+            return _Reply(response=_html(200, "Bitrix24"), error="html")
+        except LostResultError:
+            return _Reply(response=_json(200, {"time": self._time_since(began)}), error="no_result")
+        except RenamedError:
+            return _Reply(response=_moved(self.world.settings.renamed_to + request.path), error="renamed")
+        except RequestTooLongError:
+            return _Reply(response=_html(504, "504 Gateway Time-out"), error="timeout")
+        except CutConnectionError:
+            return _Reply(response=Response(status=500), error="reset", is_cut=True)
+        whole = _json(200, body)
+        if self.troubles.truncates(method):
+            return _Reply(response=_half(whole), error="truncated")
+        return _Reply(response=whole)
+
+    def _work(self, request: Request, caller: _Caller, method: str, commands: list[str] | None) -> dict[str, Any]:
+        """Do what is asked, under limits and faults; `commands` is filled with the methods of a batch."""
+        self._admit(caller)
+        params = read_params(request)
+        if commands is not None:
+            commands += [batch.method_of(command) for command in batch.commands_of(params).values()]
+        self.troubles.before_request(method)
+        if commands is not None:
+            body = self._run_batch(caller, params)
+        else:
+            body = _envelope(self._execute(caller, method, params, is_billed=True))
+        self.troubles.after_command(method)
+        return body
 
     def _admit(self, caller: _Caller) -> None:
         settings = self.world.settings
@@ -82,108 +120,82 @@ class Rest:
         if not self.bucket.take():
             raise errors.query_limit()
 
-    def _run(self, caller: _Caller, method: str, params: dict[str, Any], started: float) -> dict[str, Any]:
-        if method != "batch":
-            return _envelope(self._execute(caller, method, params))
-        outcome = batch.run(params, lambda name, given: self._execute_nested(caller, name, given))
-        finished = self.world.clock.real()
-        return {"result": outcome.as_json(), "time": _time(started, finished, finished - started)}
+    def _run_batch(self, caller: _Caller, params: dict[str, Any]) -> dict[str, Any]:
+        settings = self.world.settings
+        bills_batch = settings.batch_billing == "batch"
+        weight = settings.batch_weight if bills_batch else None
+        with self._timed(caller, "batch", weight=weight) as time:
+            outcome = batch.run(
+                params, lambda name, given: self._execute_nested(caller, name, given, is_billed=not bills_batch)
+            )
+        return {"result": outcome.as_json(), "time": time}
 
-    def _execute_nested(self, caller: _Caller, method: str, params: dict[str, Any]) -> Answer:
-        """Run a command of a batch: no bucket, but the operating budget and the faults of its method."""
-        self._disturb_before(method, nested=True)
+    def _execute_nested(self, caller: _Caller, method: str, params: dict[str, Any], *, is_billed: bool) -> Answer:
+        """Run a command of a batch: no bucket, but the faults of its method and, where it is billed, its budget."""
+        self.troubles.before_nested(method)
         try:
-            answer = self._execute(caller, method, params)
+            answer = self._execute(caller, method, params, is_billed=is_billed)
         except RestError as refused:
             if refused.code == "OPERATION_TIME_LIMIT":
                 self.journal.count_refused_command()
             raise
-        self._disturb_after(method)
+        self.troubles.after_command(method)
         return answer
 
-    def _execute(self, caller: _Caller, method: str, params: dict[str, Any]) -> Answer:
+    def _execute(self, caller: _Caller, method: str, params: dict[str, Any], *, is_billed: bool) -> Answer:
         """Run one method, charging its time to the webhook's budget of that method, whether it succeeds or not."""
         entry = self.methods.find(method)
         if entry is None:
             raise errors.method_not_found()
-        if self.operating.is_spent(caller.secret, method):
-            raise errors.operation_time_limit()
-        clock, settings = self.world.clock, self.world.settings
-        if clock.scaled() - caller.started_at + settings.latency_seconds > settings.request_limit_seconds:
-            raise RequestTooLongError
-        began, began_scaled = clock.real(), clock.scaled()
-        clock.sleep(settings.latency_seconds)
-        try:
-            call = Call(world=self.world, user_id=caller.user_id, params=params, method=method)
+        call = Call(world=self.world, user_id=caller.user_id, params=params, method=method)
+        with self._timed(caller, method, weight=1.0 if is_billed else None) as time:
+            self._be_slow(caller)
             with self.world.lock:
                 result = entry.run(call)
-        finally:
-            spent = self.operating.spend(caller.secret, method, clock.scaled() - began_scaled)
-        finished = clock.real()
-        time = _time(began, finished, finished - began) | {"operating_reset_at": spent[1], "operating": spent[0]}
         if isinstance(result, Listed):
             return Answer(result=result.result, time=time, total=result.total, next=result.next)
         return Answer(result=result, time=time)
 
-    def _disturb_before(self, where: str, *, nested: bool) -> None:
-        """Draw the faults that strike before anything is done."""
-        if not self.faults.faults:
-            return
-        hang = self.faults.draw("hang", where)
-        if hang:
-            self.world.clock.sleep(hang.seconds)
-        if self.faults.draw("reset_before", where):
-            raise CutConnectionError
-        if self.faults.draw("maintenance", where):
-            raise errors.overloaded()
-        if self.faults.draw("http500", where):
-            raise errors.internal()
-        for kind, status, title in (("http502", 502, "502 Bad Gateway"), ("http503", 503, "503 Service Unavailable")):
-            if self.faults.draw(kind, where):
-                raise errors.unexpected_answer() if nested else _ProxyPageError(status, title)
+    def _be_slow(self, caller: _Caller) -> None:
+        """Take the time that a command takes, unless the request has run for too long by then."""
+        clock, settings = self.world.clock, self.world.settings
+        if clock.scaled() - caller.started_at + settings.latency_seconds > settings.request_limit_seconds:
+            raise RequestTooLongError
+        clock.sleep(settings.latency_seconds)
 
-    def _disturb_after(self, where: str) -> None:
-        """Draw the faults that strike when the work is done: the answer is lost, or is no answer."""
-        if not self.faults.faults:
-            return
-        if self.faults.draw("reset_after", where):
-            raise CutConnectionError
-        if self.faults.draw("html", where):
-            raise SpoiledAnswerError
+    @contextmanager
+    def _timed(self, caller: _Caller, method: str, *, weight: float | None) -> Iterator[dict[str, Any]]:
+        """Yield the `time` of what runs inside, filled at its end; charged to `method` unless `weight` is None.
 
+        Errors: OPERATION_TIME_LIMIT before anything runs, if the budget that would be charged is spent.
+        """
+        if weight is not None and self.operating.is_spent(caller.secret, method):
+            raise errors.operation_time_limit()
+        began, time = self.world.clock.real(), dict[str, Any]()
+        try:
+            yield time
+        finally:
+            time |= self._time_since(began)
+            if weight is not None:
+                spent, resets_at = self.operating.spend(caller.secret, method, time["duration"] * weight)
+                time |= {"operating_reset_at": resets_at, "operating": spent}
 
-class _ProxyPageError(Exception):
-    """A fault: the proxy before the portal answers with a page of its own."""
+    def _time_since(self, began: float) -> dict[str, Any]:
+        """Write the envelope's `time`.
 
-    def __init__(self, status: int, title: str) -> None:
-        super().__init__(title)
-        self.status = status
-        self.title = title
-
-
-def method_name(path: str) -> str:
-    """Read the method off the path: any case, an optional `.json`, a trailing slash."""
-    return path.strip("/").lower().removesuffix(".json")
-
-
-def read_params(request: Request) -> dict[str, Any]:
-    """Merge query, form and JSON parameters into one bag, as PHP does."""
-    params = parse_pairs(request.args.items(multi=True)) if request.query_string else {}
-    if request.mimetype == "application/json":
-        body = request.get_data(cache=False)
-        given = _loads(body) if body.strip() else {}
-        return params | {str(key): value for key, value in given.items()}
-    return params | parse_pairs(request.form.items(multi=True)) if request.method == "POST" else params
-
-
-def _loads(body: bytes) -> Mapping[str, Any]:
-    try:
-        given = json.loads(body)
-    except ValueError:
-        return {}  # PHP takes a body that is no JSON for no parameters
-    if isinstance(given, list):
-        return {str(index): value for index, value in enumerate(given)}
-    return given if isinstance(given, dict) else {}
+        Units: start and finish are real Unix time; how long it took is in the seconds of the portal's limits, so that
+        `duration` and `operating` have one scale.
+        """
+        finished = self.world.clock.real()
+        seconds = self.world.clock.portal_seconds(finished - began)
+        return {
+            "start": began,
+            "finish": finished,
+            "duration": seconds,
+            "processing": seconds,
+            "date_start": iso(began),
+            "date_finish": iso(finished),
+        }
 
 
 def _envelope(answer: Answer) -> dict[str, Any]:
@@ -195,22 +207,24 @@ def _envelope(answer: Answer) -> dict[str, Any]:
     return body | {"time": answer.time}
 
 
-def _time(start: float, finish: float, processing: float) -> dict[str, Any]:
-    return {
-        "start": start,
-        "finish": finish,
-        "duration": finish - start,
-        "processing": processing,
-        "date_start": iso(start),
-        "date_finish": iso(finish),
-    }
-
-
 def _json(status: int, body: Mapping[str, Any]) -> Response:
     return Response(
         json.dumps(body, separators=(",", ":")), status=status, content_type="application/json; charset=utf-8"
     )
 
 
+def _half(whole: Response) -> Response:
+    """Cut an answer in the middle; its Content-Length is that of what is left."""
+    text = whole.get_data()
+    return Response(text[: len(text) // 2], status=whole.status_code, content_type=whole.content_type)
+
+
 def _html(status: int, title: str) -> Response:
-    return Response(_PAGE.format(title=title), status=status, content_type="text/html")
+    return Response(page(title), status=status, content_type="text/html")
+
+
+def _moved(location: str) -> Response:
+    """Send the caller to another address, as the proxy before a renamed portal does."""
+    response = _html(302, "302 Found")
+    response.headers["Location"] = location
+    return response

@@ -15,19 +15,27 @@ _RATES = {"standard": (2.0, 50.0), "enterprise": (5.0, 250.0)}  # requests a sec
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PortalSettings:
-    """The plan and its limits, who may call, who hears of changes, and how slow the portal is."""
+    """The plan and its limits, who may call, who hears of changes, and how slow the portal is.
+
+    Running time in a batch is charged to the methods of its commands ("nested", as limits.md of 2026-08 has it) or,
+    for clients that shall survive a portal that does otherwise, to the method `batch` alone.
+    """
 
     plan: Literal["standard", "enterprise"] = "standard"
     rate_per_second: float | None = None  # None: by plan
     burst: float | None = None  # None: by plan
     operating_limit_seconds: float = 480.0  # running time per method and webhook in ten minutes
     latency_seconds: float = 0.0  # what one command costs the portal; a batch pays it for each of its commands
+    request_latency_seconds: float = 0.0  # the network there and back, once a request; no running time
+    batch_billing: Literal["nested", "batch"] = "nested"  # whom a batch's running time is charged to
+    batch_weight: float = 1.0  # how much of it, where the batch itself is charged
     request_limit_seconds: float = 60.0  # a request that runs longer is cut
     secrets: Mapping[str, int] = field(default_factory=lambda: dict(SECRETS))  # webhook secret -> user id
     handler_urls: tuple[str, ...] = ()  # outgoing webhooks
     application_token: str = "sandbox-application-token"  # noqa: S105 (a sandbox's, by name)
     member_id: str = "5a6d0b0c5a6d0b0c5a6d0b0c5a6d0b0c"
     wrong_secret_status: Literal[401, 403] = 401  # live portals say 401, the documentation 403
+    renamed_to: str = "https://renamed-portal.invalid"  # where a portal that was renamed sends its callers
     event_delay_seconds: float = 0.0
     seed: int = 0
     simple_mode: bool = False  # a portal without leads: a new lead becomes a deal at once
@@ -38,6 +46,8 @@ class PortalSettings:
     def __post_init__(self) -> None:
         if self.plan not in _RATES:
             raise ValueError(f"plan is {self.plan!r}, not one of {', '.join(_RATES)}")
+        if self.batch_billing not in {"nested", "batch"}:
+            raise ValueError(f"batch_billing is {self.batch_billing!r}, not nested or batch")
 
     @property
     def leak_per_second(self) -> float:

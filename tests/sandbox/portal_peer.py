@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,6 +105,14 @@ def running(*, faults: str = "", clock: Callable[[], float] | None = None, **set
         peer = Peer(served)
         yield peer
         peer.session.close()
+
+
+def wait_until(holds: Callable[[], bool], *, timeout_seconds: float = 20) -> None:
+    """Look until something holds; fail if it does not in time."""
+    give_up_at = time.monotonic() + timeout_seconds
+    while not holds():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.001)
 
 
 class Receiver:

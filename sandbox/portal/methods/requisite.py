@@ -5,7 +5,7 @@ Source: CRM/requisites/**/*.md, read 2026-08.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -179,8 +179,7 @@ def get(family: Family, call: Call) -> Record:
 
 def list_(family: Family, call: Call) -> Listed:
     known = family.known(call)
-    asked = {str(name) for name in as_list(call.get("select")) if name not in (None, "")}
-    names = None if not asked or "*" in asked else asked
+    names = _selected(known, as_list(call.get("select")))
     page = filters.page(
         family.rows(call),
         filters.conditions(call.array("filter", optional=True), known.get),
@@ -188,6 +187,15 @@ def list_(family: Family, call: Call) -> Listed:
         start=filters.read_start(call.get("start")),
     )
     return listed(page, lambda record: view(family, call, record, names))
+
+
+def _selected(known: Mapping[str, Field], select: Iterable[Any]) -> set[str] | None:
+    """Read `select`: nothing is everything (documented); `*` has no user fields, `UF_*` has them (inferred)."""
+    asked = {str(name) for name in select if name not in (None, "")}
+    if not asked:
+        return None
+    masked = {name for name, one in known.items() if ("UF_*" if one.dynamic else "*") in asked}
+    return asked | masked
 
 
 def fields(family: Family, call: Call) -> Record:
