@@ -10,21 +10,25 @@ from contextlib import contextmanager
 
 import redis
 
+from sync_worker.domain.identity import Lane
 from sync_worker.errors import RateLimited, StoreUnavailable
 from sync_worker.store.client import load_script, translating
 from sync_worker.store.keeper import Keeper
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.02  # whoever is next asks this often, those behind him the less the further behind
+POLL_SECONDS = 0.01  # as many as there are slots ask this often, those behind them the less the further behind
 LONGEST_POLL_SECONDS = 0.25
 PATIENCE_SECONDS = 3.0  # who has not asked for so long has lost his place in line
+BULK_WAITS_SECONDS = 10.0  # a bulk asker stands in line as a live one would who came so much later
 
 
 class Slots:
-    """`limit` slots that all who use the same `name` share, given in the order of asking.
+    """`limit` slots that all who use the same `name` share, given in the order of asking, live askers first.
 
-    A killed holder's slot is free after `lease_seconds`.
+    Of two slots or more, bulk askers never hold the last: it is kept for live ones. Nobody starves: who came in the
+    bulk lane goes before live askers who came `BULK_WAITS_SECONDS` after him. A killed holder's slot is free after
+    `lease_seconds`.
     """
 
     def __init__(
@@ -49,12 +53,12 @@ class Slots:
         self._holders, self._line, self._askers = (f"sync:slots:{name}{part}" for part in ("", ":line", ":askers"))
 
     @contextmanager
-    def hold(self, max_wait_seconds: float) -> Iterator[None]:
+    def hold(self, max_wait_seconds: float, lane: Lane = Lane.LIVE) -> Iterator[None]:
         """Hold a slot for the block; wait for it at most so long.
 
         Errors: RateLimited where none came free in time, StoreUnavailable.
         """
-        token = uuid.uuid4().hex
+        token = f"{lane.value}:{uuid.uuid4().hex}"
         try:
             self._wait_for_slot(token, max_wait_seconds)
             lease = self._keeper.keep(f"a slot of {self._name}", lambda: self._renew(token))
@@ -74,13 +78,16 @@ class Slots:
                     f"all {self._limit} slots of {self._name} were in use for {max_wait_seconds:g} s",
                     retry_after_seconds=max(1.0, max_wait_seconds / 2),
                 )
-            self._sleep(min(POLL_SECONDS * place, LONGEST_POLL_SECONDS, left_seconds))
+            behind = max(0, place - self._limit)
+            self._sleep(min(POLL_SECONDS * (1 + behind), LONGEST_POLL_SECONDS, left_seconds))
 
     @translating()
     def _take(self, token: str) -> int:
         """0 where the slot is ours, else our place in line."""
         keys = [self._holders, self._line, self._askers]
-        return int(self._take_slot(keys=keys, args=[token, self._limit, self._lease_ms, int(PATIENCE_SECONDS * 1000)]))
+        later_seconds = BULK_WAITS_SECONDS if token.startswith(Lane.BULK.value) else 0
+        waits_ms = [int(PATIENCE_SECONDS * 1000), int(later_seconds * 1000)]
+        return int(self._take_slot(keys=keys, args=[token, self._limit, self._lease_ms, *waits_ms]))
 
     @translating()
     def _renew(self, token: str) -> bool:

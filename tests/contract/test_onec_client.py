@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import redis
 import requests
 import responses
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
-from sync_worker.domain.identity import RecordType
+from sync_worker.domain.identity import Lane, RecordType
 from sync_worker.entities.results import Finding
 from sync_worker.errors import (
     AmbiguousMatch,
@@ -30,8 +31,8 @@ from sync_worker.errors import (
 )
 from sync_worker.gateways.onec.about import OnecExaminer
 from sync_worker.gateways.onec.client import OnecClient, Timeouts
-from sync_worker.gateways.onec.sessions import LocalCookies
 from sync_worker.gateways.onec.upserts import item_error, upsert_one
+from sync_worker.store.sessions import RedisSessions
 
 ROOT = "https://1c.example.com/trade/hs/crm-exchange/v1"
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -54,10 +55,12 @@ class OpenSlots:
     def __init__(self) -> None:
         self.held = 0
         self.waits: list[float] = []
+        self.lanes: list[Lane] = []
 
     @contextmanager
-    def hold(self, max_wait_seconds: float) -> Iterator[None]:
+    def hold(self, max_wait_seconds: float, lane: Lane) -> Iterator[None]:
         self.waits.append(max_wait_seconds)
+        self.lanes.append(lane)
         self.held += 1
         yield
         self.held -= 1
@@ -65,7 +68,7 @@ class OpenSlots:
 
 class FullSlots:
     @contextmanager
-    def hold(self, max_wait_seconds: float) -> Iterator[None]:
+    def hold(self, max_wait_seconds: float, lane: Lane) -> Iterator[None]:
         raise RateLimited("all 1C sessions are in use", retry_after_seconds=1)
         yield
 
@@ -330,9 +333,10 @@ def test_every_call_holds_a_slot_while_it_runs(onec: responses.RequestsMock) -> 
 
     onec.add_callback("GET", f"{ROOT}/about", callback=answer)
 
-    make_client(slots=slots, timeouts=Timeouts(slot_seconds=3)).get("/about")
+    client = make_client(slots=slots, timeouts=Timeouts(slot_seconds=3), lane=lambda: Lane.BULK)
+    client.get("/about")
 
-    assert (seen, slots.held, slots.waits) == ([1], 0, [3])
+    assert (seen, slots.held, slots.waits, slots.lanes) == ([1], 0, [3], [Lane.BULK])
 
 
 def test_nothing_is_sent_without_a_slot(onec: responses.RequestsMock) -> None:
@@ -456,6 +460,11 @@ def test_clocks_are_compared_across_zones(onec: responses.RequestsMock) -> None:
 # --- kept sessions ---------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def cookies(client: redis.Redis) -> RedisSessions:
+    return RedisSessions(client, url=ROOT, user="Обмен", limit=2)
+
+
 def opened(cookie: str) -> dict[str, str]:
     return {"IBSession": "start", "Set-Cookie": f"ibsession={cookie}; Path=/trade"}
 
@@ -476,10 +485,10 @@ def test_without_a_place_for_cookies_no_session_is_kept(onec: responses.Requests
     assert sent_sessions(onec) == [(None, None), (None, None)]
 
 
-def test_a_session_serves_the_next_call(onec: responses.RequestsMock) -> None:
+def test_a_session_serves_the_next_call(onec: responses.RequestsMock, cookies: RedisSessions) -> None:
     onec.add("GET", f"{ROOT}/about", json={}, headers=opened("one"))
     onec.add("GET", f"{ROOT}/about", json={})
-    client = make_client(cookies=LocalCookies())
+    client = make_client(cookies=cookies)
 
     client.get("/about")
     client.get("/about")
@@ -487,9 +496,11 @@ def test_a_session_serves_the_next_call(onec: responses.RequestsMock) -> None:
     assert sent_sessions(onec) == [("start", None), (None, "ibsession=one")]
 
 
-def test_a_publication_that_keeps_no_sessions_is_asked_each_time(onec: responses.RequestsMock) -> None:
+def test_a_publication_that_keeps_no_sessions_is_asked_each_time(
+    onec: responses.RequestsMock, cookies: RedisSessions
+) -> None:
     onec.add("GET", f"{ROOT}/about", json={})
-    client = make_client(cookies=LocalCookies())
+    client = make_client(cookies=cookies)
 
     client.get("/about")
     client.get("/about")
@@ -503,10 +514,12 @@ def test_a_publication_that_keeps_no_sessions_is_asked_each_time(onec: responses
         pytest.param(406, exception_xml(406, "Истекло время ожидания сеанса"), id="406"),
         pytest.param(400, exception_json(400, "Сеанс отсутствует или удалён"), id="400"),
         pytest.param(404, "<html></html>", id="404"),
+        pytest.param(500, exception_json(500, "Сеанс отсутствует или удалён"), id="whatever the status"),
     ],
 )
-def test_a_session_that_has_ended_is_replaced_at_once(onec: responses.RequestsMock, status: int, body: str) -> None:
-    cookies = LocalCookies()
+def test_a_session_that_has_ended_is_replaced_at_once(
+    onec: responses.RequestsMock, cookies: RedisSessions, status: int, body: str
+) -> None:
     cookies.give_back("old")
     onec.add("POST", f"{ROOT}/orders", status=status, body=body.encode())
     onec.add("POST", f"{ROOT}/orders", json={"results": []}, headers=opened("new"))
@@ -518,8 +531,7 @@ def test_a_session_that_has_ended_is_replaced_at_once(onec: responses.RequestsMo
     assert cookies.take() is None
 
 
-def test_the_services_own_404_does_not_end_a_session(onec: responses.RequestsMock) -> None:
-    cookies = LocalCookies()
+def test_the_services_own_404_does_not_end_a_session(onec: responses.RequestsMock, cookies: RedisSessions) -> None:
     cookies.give_back("old")
     onec.add("GET", f"{ROOT}/orders", status=404, body=problem("not_found"))
 
@@ -530,12 +542,29 @@ def test_the_services_own_404_does_not_end_a_session(onec: responses.RequestsMoc
     assert cookies.take() == "old"
 
 
-def test_a_session_whose_call_was_cut_is_not_used_again(onec: responses.RequestsMock) -> None:
-    cookies = LocalCookies()
+def test_a_session_whose_call_was_cut_gets_one_more_chance(
+    onec: responses.RequestsMock, cookies: RedisSessions
+) -> None:
     cookies.give_back("old")
     onec.add("POST", f"{ROOT}/orders", body=requests.ConnectionError("aborted"))
+    client = make_client(cookies=cookies)
 
-    with pytest.raises(OutcomeUnknown):
-        make_client(cookies=cookies).post("/orders", {})
+    for _ in range(3):
+        with pytest.raises(OutcomeUnknown):
+            client.post("/orders", {})
 
-    assert cookies.take() is None
+    assert sent_sessions(onec) == [(None, "ibsession=old"), (None, "ibsession=old"), ("start", None)]
+
+
+def test_a_session_is_none_the_worse_where_no_connection_was_made(
+    onec: responses.RequestsMock, cookies: RedisSessions
+) -> None:
+    cookies.give_back("old")
+    onec.add("POST", f"{ROOT}/orders", body=requests.ConnectionError(NEVER_SENT))
+    client = make_client(cookies=cookies)
+
+    for _ in range(3):
+        with pytest.raises(RemoteUnavailable):
+            client.post("/orders", {})
+
+    assert sent_sessions(onec) == [(None, "ibsession=old")] * 3

@@ -13,7 +13,7 @@ import pytest
 
 from sandbox.faults import FaultPlan
 from sandbox.onec import Base, BaseSettings
-from sync_worker.domain.identity import EntityKind, RecordRef, RecordType, System, bitrix24_ref, onec_ref
+from sync_worker.domain.identity import EntityKind, Lane, RecordRef, RecordType, System, bitrix24_ref, onec_ref
 from sync_worker.domain.rules import Kind
 from sync_worker.entities.contact import CounterpartyRecord, MatchKeys
 from sync_worker.errors import (
@@ -30,7 +30,6 @@ from sync_worker.gateways.onec.about import OnecCapabilities, OnecExaminer
 from sync_worker.gateways.onec.client import OnecClient, Timeouts
 from sync_worker.gateways.onec.contact import OnecCounterparties
 from sync_worker.gateways.onec.documents import OnecInvoicesReader, OnecOrdersAndLeads
-from sync_worker.gateways.onec.sessions import LocalCookies
 from sync_worker.gateways.onec.states import OnecStates
 
 INN, KPP, OTHER_KPP = "7707083893", "773601001", "780101001"
@@ -55,7 +54,7 @@ class Slots:
         self._free = threading.Semaphore(limit)
 
     @contextmanager
-    def hold(self, max_wait_seconds: float) -> Iterator[None]:
+    def hold(self, max_wait_seconds: float, lane: Lane) -> Iterator[None]:
         assert self._free.acquire(timeout=max_wait_seconds)
         try:
             yield
@@ -103,7 +102,6 @@ def running(*, url: str | None = None, password: str = "sandbox-password", **set
             slots=Slots(base.settings.max_sessions),
             clock=clock,
             timeouts=Timeouts(connect_seconds=5, read_seconds=20, slot_seconds=20),
-            cookies=LocalCookies(),
         )
         yield Onec(base=base, url=served.url, client=client, clock=clock)
         client.close()
@@ -552,53 +550,6 @@ def test_a_resource_that_the_base_does_not_offer_is_named() -> None:
 def test_answers_may_begin_with_a_byte_order_mark() -> None:
     with running(bom=True) as onec:
         assert onec.parties.create(company()).fields["name"] == "ООО Ромашка"
-
-
-def test_one_session_serves_many_calls(onec: Onec) -> None:
-    for number in range(1, 6):
-        onec.parties.create(company(number))
-
-    assert onec.base.show_counters()["sessions_started"] == 1
-
-
-def test_an_ended_session_is_replaced_in_the_middle_of_a_write(onec: Onec) -> None:
-    onec.parties.create(company(1))
-    onec.base.sessions.expire_all()
-
-    onec.parties.create(company(2))
-
-    assert len(onec.state("counterparties")) == 2
-
-
-def test_a_publication_that_keeps_no_sessions_works_too() -> None:
-    with running(reuse_sessions=False) as onec:
-        onec.parties.create(company(1))
-        onec.parties.create(company(2))
-
-        assert onec.base.show_counters()["sessions_started"] == 2
-
-
-def test_a_crowd_never_takes_more_sessions_than_there_are_slots() -> None:
-    with running(max_sessions=2, latency_seconds=0.005) as onec:
-        failures: list[Exception] = []
-
-        def create(number: int) -> None:
-            try:
-                onec.parties.create(company(number))
-            except Exception as error:
-                failures.append(error)
-
-        crowd = [threading.Thread(target=create, args=(number,)) for number in range(1, 17)]
-        for thread in crowd:
-            thread.start()
-        for thread in crowd:
-            thread.join()
-
-        counters = onec.base.show_counters()
-        assert failures == []
-        assert len(onec.state("counterparties")) == 16
-        assert counters["licence_refusals"] == 0
-        assert counters["max_concurrent_sessions"] <= 2
 
 
 def test_a_base_without_a_free_licence_is_asked_again_in_a_minute() -> None:

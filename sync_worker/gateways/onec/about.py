@@ -30,6 +30,7 @@ class About:
     capabilities: frozenset[str]
     order_statuses: Mapping[str, str]  # code -> name
     max_sessions: int
+    max_batch: int  # items in one upsert
     now: datetime | None  # the base's clock
 
 
@@ -42,12 +43,16 @@ def read_about(content: Mapping[str, Any]) -> About:
         capabilities=frozenset(require(content, "capabilities")),
         order_statuses={status["code"]: status["name"] for status in content.get("order_statuses") or ()},
         max_sessions=int(require(limits, "max_sessions")),
+        max_batch=int(limits.get("max_batch") or 1),
         now=datetime.fromisoformat(content["now"]) if content.get("now") else None,
     )
 
 
 class OnecCapabilities:
-    """Asks once in ten minutes. While the base does not answer, what it said last still counts."""
+    """Asks once in ten minutes. While the base does not answer, what it said last still counts.
+
+    Its client learns here how many items the base takes at once.
+    """
 
     def __init__(self, *, client: OnecClient, clock: Clock) -> None:
         self._client = client
@@ -73,11 +78,13 @@ class OnecCapabilities:
 
     def _refresh(self) -> About:
         try:
-            return read_about(self._client.get("/about"))
+            about = read_about(self._client.get("/about"))
         except TryLater:
             if self._about is None:
                 raise
             return self._about
+        self._client.allow_items(about.max_batch)
+        return about
 
 
 class OnecExaminer:

@@ -7,8 +7,8 @@ their texts hold the query.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from http.cookiejar import DefaultCookiePolicy
@@ -20,7 +20,9 @@ from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 from urllib3.exceptions import NewConnectionError
 
+from sync_worker.domain.identity import Lane
 from sync_worker.errors import Misconfigured, RemoteUnavailable, SyncError
+from sync_worker.gateways.onec.batches import Batches, Post
 from sync_worker.gateways.onec.bodies import decode_json
 from sync_worker.gateways.onec.problems import Answer, Call, is_session_gone, lost_answer, refusal_error
 from sync_worker.gateways.onec.sessions import COOKIE, SessionCookies, session_headers
@@ -34,8 +36,8 @@ PAGE_SIZE = 500
 class Slots(Protocol):
     """The cap on calls at once, shared by all workers."""
 
-    def hold(self, max_wait_seconds: float) -> AbstractContextManager[object]:
-        """Hold one while the block runs. Errors: RateLimited where none was free in time."""
+    def hold(self, max_wait_seconds: float, lane: Lane) -> AbstractContextManager[object]:
+        """Hold one while the block runs; live askers come first. Errors: RateLimited where none was free in time."""
 
 
 class Clock(Protocol):
@@ -45,22 +47,30 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Timeouts:
-    """How long one call may wait for what. The first call after idle takes over 30 s (notes on 1C, 1.6)."""
+    """How long one call may wait for what. The first call after idle takes over 30 s (notes on 1C, 1.6).
+
+    Whoever waits for a slot meanwhile has to outlast it, or one base that wakes up makes many tasks come again.
+    """
 
     connect_seconds: float = 10
     read_seconds: float = 120
-    slot_seconds: float = 30
+    slot_seconds: float = 90
 
 
 def no_trace() -> str | None:
     return None
 
 
+def live_lane() -> Lane:
+    return Lane.LIVE
+
+
 class OnecClient:
     """One base. Thread-safe: tasks that run at once share it.
 
-    `trace` gives the id that is sent as X-Trace-Id, such as a ContextVar's `get`. Without `cookies` each call has a
-    session of its own, and only the publication's own pool (reuseSessions="autouse") saves any.
+    `trace` gives the id that is sent as X-Trace-Id, such as a ContextVar's `get`, and `lane` says who waits for the
+    call; both are asked in the caller's thread. Without `cookies` each call has a session of its own, and only the
+    publication's own pool (reuseSessions="autouse") saves any.
     """
 
     def __init__(
@@ -75,6 +85,7 @@ class OnecClient:
         timeouts: Timeouts = Timeouts(),
         cookies: SessionCookies | None = None,
         trace: Callable[[], str | None] = no_trace,
+        lane: Callable[[], Lane] = live_lane,
     ) -> None:
         self._root = f"{url.rstrip('/')}/{SERVICE_PATH}"
         # as bytes: requests would encode a Cyrillic login as latin-1, and 1C expects UTF-8
@@ -85,6 +96,8 @@ class OnecClient:
         self._timeouts = timeouts
         self._cookies = cookies
         self._trace = trace
+        self._lane = lane
+        self._batches = Batches(hold=self._hold, wait_seconds=timeouts.slot_seconds)
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return the JSON object at `path`, such as /about.
@@ -98,7 +111,18 @@ class OnecClient:
 
         Errors: as `get`, and OutcomeUnknown where the answer was lost after sending.
         """
-        return self._run(Call(method="POST", path=path), "", json.dumps(body, ensure_ascii=False).encode())
+        return self._run(Call(method="POST", path=path), "", json_body(body))
+
+    def send_item(self, path: str, item: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Send one item of an upsert, and return its result. What comes at the same moment leaves as one POST.
+
+        Errors: as `post`; each item has its own.
+        """
+        return self._batches.send(path, item, lane=self._lane(), trace=self._trace())
+
+    def allow_items(self, max_items: int) -> None:
+        """Say how many items the base takes in one POST (`limits.max_batch` of /about); before that it is one."""
+        self._batches.allow(max_items)
 
     def list_all(self, path: str, params: Mapping[str, str]) -> list[dict[str, Any]]:
         """All items of all pages. One that changes meanwhile is there once, in its newest state."""
@@ -117,36 +141,48 @@ class OnecClient:
         self._http.close()
 
     def _run(self, call: Call, query: str, body: bytes | None) -> dict[str, Any]:
-        with self._slots.hold(max_wait_seconds=self._timeouts.slot_seconds):
-            answer = self._send_in_session(call, query, body)
+        with self._slots.hold(self._timeouts.slot_seconds, self._lane()):
+            answer = self._send_in_session(call, query, body, trace=self._trace())
         return self._read(call, answer)
 
-    def _send_in_session(self, call: Call, query: str, body: bytes | None) -> Answer:
+    @contextmanager
+    def _hold(self, lane: Lane, max_wait_seconds: float) -> Iterator[Post]:
+        with self._slots.hold(max_wait_seconds, lane):
+            yield self._post_in_slot
+
+    def _post_in_slot(self, path: str, body: Mapping[str, Any], *, trace: str | None) -> dict[str, Any]:
+        call = Call(method="POST", path=path)
+        return self._read(call, self._send_in_session(call, "", json_body(body), trace=trace))
+
+    def _send_in_session(self, call: Call, query: str, body: bytes | None, *, trace: str | None) -> Answer:
         """Send in a kept session where there is one. One that has ended is replaced once: the call was not done."""
-        if self._cookies is None:
-            return self._send(call, query, body, {})
-        cookie = self._cookies.take()
-        answer = self._send(call, query, body, session_headers(cookie))
-        if cookie and is_session_gone(answer):
-            cookie = None
-            answer = self._send(call, query, body, session_headers(None))
-        if kept := answer.session or cookie:
-            self._cookies.give_back(kept)
+        cookie = self._cookies.take() if self._cookies else None
+        try:
+            answer = self._send(call, query, body, self._headers(cookie, trace))
+            if cookie and is_session_gone(answer):
+                cookie = None
+                answer = self._send(call, query, body, self._headers(None, trace))
+        except requests.RequestException as error:
+            self._keep(cookie, was_cut=not was_never_sent(error))
+            raise network_error(call, error) from None
+        self._keep(answer.session or cookie)
         return answer
 
+    def _keep(self, cookie: str | None, *, was_cut: bool = False) -> None:
+        if self._cookies and cookie:
+            self._cookies.give_back(cookie, was_cut=was_cut)
+
     def _send(self, call: Call, query: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
-        try:
-            reply = self._http.request(
-                call.method,
-                f"{self._root}{call.path}{query}",
-                data=body,
-                headers={**self._headers(), **headers},
-                auth=self._auth,
-                timeout=(self._timeouts.connect_seconds, self._timeouts.read_seconds),
-                allow_redirects=False,  # a followed POST would lose its body, and the password would go elsewhere
-            )
-        except requests.RequestException as error:
-            raise network_error(call, error) from None
+        """Errors: those of requests."""
+        reply = self._http.request(
+            call.method,
+            f"{self._root}{call.path}{query}",
+            data=body,
+            headers=dict(headers),
+            auth=self._auth,
+            timeout=(self._timeouts.connect_seconds, self._timeouts.read_seconds),
+            allow_redirects=False,  # a followed POST would lose its body, and the password would go elsewhere
+        )
         return Answer(
             status=reply.status_code,
             body=reply.content,
@@ -154,13 +190,13 @@ class OnecClient:
             session=reply.cookies.get(COOKIE),
         )
 
-    def _headers(self) -> dict[str, str]:
-        trace = self._trace()
+    def _headers(self, cookie: str | None, trace: str | None) -> dict[str, str]:
         return {
             "User-Agent": USER_AGENT,
             "Accept": "application/json",
             "Content-Type": "application/json; charset=utf-8",
             **({"X-Trace-Id": trace} if trace else {}),
+            **(session_headers(cookie) if self._cookies else {}),
         }
 
     def _read(self, call: Call, answer: Answer) -> dict[str, Any]:
@@ -184,6 +220,10 @@ def open_http() -> requests.Session:
     return http
 
 
+def json_body(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False).encode()
+
+
 def query_text(params: Mapping[str, str]) -> str:
     """`?name=value&…` with %20 for a space: 1C takes a + literally, and that is what `params=` would send."""
     pairs = "&".join(f"{name}={quote(value, safe='')}" for name, value in params.items())
@@ -194,12 +234,12 @@ def network_error(call: Call, error: requests.RequestException) -> SyncError:
     """The error for a call that brought no answer. What was never sent may simply be sent again, a write too."""
     if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
         return Misconfigured(f"{call}: the certificate of ONEC_URL is not trusted here")
-    if _was_never_sent(error):
+    if was_never_sent(error):
         return RemoteUnavailable(f"{call}: cannot connect ({type(error).__name__})")
     return lost_answer(call, f"the answer was lost ({type(error).__name__})")
 
 
-def _was_never_sent(error: requests.RequestException) -> bool:
+def was_never_sent(error: requests.RequestException) -> bool:
     """True where no connection was made. urllib3 says so by the class of the innermost reason."""
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return True

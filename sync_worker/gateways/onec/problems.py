@@ -100,13 +100,14 @@ _MALFORMED = _reject("malformed", "1C cannot read the request")
 _TOO_LARGE = _reject("too_many", "the request is too large for 1C")
 _MOVED = _stop("the address redirects; put the new one into ONEC_URL")
 
+SESSION_GONE_TEXT = re.compile(r"сеанс отсутствует или удал[её]н|истекло время ожидания сеанса", re.IGNORECASE)
 BY_TEXT: tuple[tuple[re.Pattern[str], Row], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE | re.DOTALL), row)
     for pattern, row in (
         (r"свободной лицензии|не найдена лицензия|максимальное количество пользователей", _NO_LICENCE),
         (r"no free licen[cs]e|licen[cs]e (is )?not found", _NO_LICENCE),
         (r"начало сеанса.{0,60}запрещено|монопольн\w+ (режим|блокировк)", _CLOSED),
-        (r"сеанс отсутствует или удал[её]н|истекло время ожидания сеанса", _NO_SESSION),
+        (SESSION_GONE_TEXT.pattern, _NO_SESSION),
     )
 )
 BY_CODE: Mapping[str, Row] = {
@@ -163,7 +164,11 @@ def is_session_gone(answer: Answer) -> bool:
 
     Source: what clients in the field rely on (notes on 1C, 1.3). The service's own 400 and 404 are Problems.
     """
-    return answer.status in SESSION_GONE_STATUSES and read_failure(answer.body).shape is not Shape.PROBLEM
+    if answer.status < 400:
+        return False
+    failure = read_failure(answer.body)
+    is_by_status = answer.status in SESSION_GONE_STATUSES and failure.shape is not Shape.PROBLEM
+    return is_by_status or SESSION_GONE_TEXT.search(failure.text) is not None
 
 
 def _find_row(refusal: Refusal) -> Row:

@@ -47,11 +47,7 @@ def upsert_one(client: OnecClient, type_: RecordType, item: Mapping[str, Any]) -
 
     Errors: those of the call; AmbiguousMatch, VersionMoved, LinkBroken, OrderLocked, RemoteRejected for the item.
     """
-    answer = client.post(RESOURCES[type_], {"items": [item]})
-    results = answer.get("results")
-    if not isinstance(results, list) or len(results) != 1 or not isinstance(results[0], Mapping):
-        raise OutcomeUnknown(f"1C {RESOURCES[type_]}: the answer has no result for the item")
-    return _read_result(type_, results[0])
+    return _read_result(type_, client.send_item(RESOURCES[type_], item))
 
 
 def _read_result(type_: RecordType, result: Mapping[str, Any]) -> UpsertResult:
