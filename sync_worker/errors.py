@@ -43,6 +43,12 @@ class RemoteUnavailable(TryLater):
     cause = "remote_unavailable"
 
 
+class CircuitOpen(TryLater):
+    """The remote is down or has shut us out: work is held back, one call probes, neither attempts nor age count."""
+
+    cause = "circuit_open"
+
+
 class StoreUnavailable(TryLater):
     """Wait for our own Redis."""
 
@@ -180,6 +186,12 @@ class Misconfigured(SyncError):
     """Credentials, a right or a setting is wrong: work is held back and the operator is told; no backlog is burnt."""
 
     cause = "misconfigured"
+
+
+class ShutOut(Misconfigured):
+    """The portal lets us do nothing at all: blocked, expired, unpaid or moved. One alarm, and a probe now and then."""
+
+    cause = "shut_out"
 
 
 def all_causes() -> dict[str, type[SyncError]]:

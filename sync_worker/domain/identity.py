@@ -27,6 +27,13 @@ class EntityKind(StrEnum):
     STATUS = "status"
 
 
+class Lane(StrEnum):
+    """Who goes first when the budget is short."""
+
+    LIVE = "live"  # somebody waits for it; a share of the budget is kept for this lane
+    BULK = "bulk"  # replay, backfill and sweeps
+
+
 class RecordType(StrEnum):
     """What a record is in its own system; ids are unique only within a type."""
 

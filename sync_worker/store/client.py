@@ -46,10 +46,14 @@ def translating() -> Iterator[None]:
         raise StoreUnavailable(message, retry_after_seconds=_COME_BACK_SECONDS) from error
 
 
-def load_script(client: redis.Redis, name: str) -> Callable[..., Any]:
-    """One of the scripts in `store/lua`. Nothing is sent before its first call; a restarted Redis is told it again."""
-    source = files("sync_worker.store.lua").joinpath(f"{name}.lua").read_text(encoding="utf-8")
-    return client.register_script(source)
+def load_script(client: redis.Redis, *names: str) -> Callable[..., Any]:
+    """One of the scripts in `store/lua`, after those whose functions it uses.
+
+    Nothing is sent before its first call; a restarted Redis is told it again.
+    """
+    folder = files("sync_worker.store.lua")
+    sources = (folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in names)
+    return client.register_script("\n".join(sources))
 
 
 class _FlatRetry(Retry):
