@@ -12,7 +12,7 @@ import requests
 import structlog
 from requests.adapters import HTTPAdapter
 
-from sync_worker.domain.identity import EntityKind
+from sync_worker.domain.identity import EntityKind, Lane
 from sync_worker.domain.rules import BudgetRules, InvoiceKind
 from sync_worker.gateways.bitrix24.client import Bitrix24Client
 from sync_worker.gateways.bitrix24.contact import Bitrix24Counterparties
@@ -21,7 +21,7 @@ from sync_worker.gateways.bitrix24.directories import Directories
 from sync_worker.gateways.bitrix24.examine import Bitrix24Examiner, PortalSetup
 from sync_worker.gateways.bitrix24.invoice import invoice_gateway
 from sync_worker.gateways.bitrix24.lead import Bitrix24Leads
-from sync_worker.gateways.bitrix24.throttle import PLAN_LIMITS, Limits, Throttle
+from sync_worker.gateways.bitrix24.throttle import PLAN_LIMITS, Limits
 from sync_worker.gateways.onec.about import OnecCapabilities, OnecExaminer
 from sync_worker.gateways.onec.client import OnecClient
 from sync_worker.gateways.onec.contact import OnecCounterparties
@@ -30,14 +30,19 @@ from sync_worker.gateways.onec.states import OnecStates
 from sync_worker.outbox import CeleryOutbox, SendTask
 from sync_worker.settings import Settings
 from sync_worker.store.accepted import NoLedger, RedisLedger
-from sync_worker.store.budget import Bucket
 from sync_worker.store.client import connect
 from sync_worker.store.dead_letters import RedisDeadLetters
+from sync_worker.store.governor import Governor
 from sync_worker.store.links import RedisLinks
 from sync_worker.store.locks import RedisLocks
 from sync_worker.store.memories import RedisMemories
 from sync_worker.store.parked import RedisParked
+from sync_worker.store.queues import RedisQueues
+from sync_worker.store.reads import RedisReads
+from sync_worker.store.sessions import RedisSessions
 from sync_worker.store.slots import Slots
+from sync_worker.store.stock import RedisStock
+from sync_worker.store.tally import RedisTally
 from sync_worker.sync.counterparty import CounterpartyFlow
 from sync_worker.sync.deal import DealFlow
 from sync_worker.sync.invoice import InvoiceFlow
@@ -48,6 +53,7 @@ from sync_worker.sync.worker import SyncWorker
 from sync_worker.telemetry import masker
 
 HTTP_CONNECTIONS = 32  # kept open to each system; more tasks than that at once wait for one
+SLOT_LEASE_SECONDS = 30  # a killed worker's 1C session lives on for 20 s: its slot must not be free before
 
 
 class SystemClock:
@@ -70,19 +76,22 @@ class Gateways:
 
 def build_gateways(settings: Settings, *, store: redis.Redis, clock: Clock) -> Gateways:
     """The two clients, each behind its shared limit."""
-    throttle = Throttle(
-        bucket=Bucket(store, name="bitrix24"),
-        limits=_limits(settings.b24_plan, settings.rules.budget),
+    bitrix24 = Bitrix24Client(
+        webhook_url=settings.b24_webhook_url,
+        governor=build_governor(settings, store=store),
+        http=_http(),
+        lane=_current_lane,
         sleep=clock.sleep,
     )
-    bitrix24 = Bitrix24Client(webhook_url=settings.b24_webhook_url, throttle=throttle, http=_http())
     onec = OnecClient(
         url=settings.onec_url,
         user=settings.onec_user,
         password=settings.onec_password,
-        slots=Slots(store, name="onec", limit=settings.onec_max_sessions),
+        slots=Slots(store, name="onec", limit=settings.onec_max_sessions, lease_seconds=SLOT_LEASE_SECONDS),
+        cookies=RedisSessions(store, url=settings.onec_url, user=settings.onec_user, limit=settings.onec_max_sessions),
         clock=clock,
         trace=_current_trace,
+        lane=_current_lane,
     )
     rules = settings.rules
     mapped = {
@@ -98,6 +107,19 @@ def build_gateways(settings: Settings, *, store: redis.Redis, clock: Clock) -> G
             ),
         ),
         portal_setup=PortalSetup(client=bitrix24, rules=rules),
+    )
+
+
+def build_governor(settings: Settings, *, store: redis.Redis) -> Governor:
+    """The portal's budget, which all that call it share."""
+    limits, rules = _limits(settings.b24_plan, settings.rules.budget), settings.rules.budget
+    return Governor(
+        store,
+        name="bitrix24",
+        rate_per_second=limits.rate_per_second,
+        burst=limits.burst,
+        live_share=float(rules.live_share),
+        operating_limit_seconds=rules.operating_limit_seconds,
     )
 
 
@@ -125,6 +147,7 @@ def build_worker(
     documents = OnecOrdersAndLeads(client=gateways.onec)
     counterparties = CounterpartyFlow(
         bitrix24=parties,
+        cards=parties,
         onec=OnecCounterparties(client=gateways.onec),
         requisites=parties,
         states=states,
@@ -179,11 +202,39 @@ def build_worker(
         links=links,
         letters=RedisDeadLetters(store),
         parked=RedisParked(store),
+        reads=RedisReads(store),
+        tally=RedisTally(store),
         outbox=CeleryOutbox(send_task, build_ledger(settings.broker_url)),
         clock=clock,
         max_age_hours=rules.max_age_hours,
         code_version=version("bitrix24-onec-sync"),
         mask=masker(settings.secrets()),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BudgetSources:
+    """What tells how the budget and the backlog stand."""
+
+    governor: Governor
+    tally: RedisTally
+    parked: RedisParked
+    queues: RedisQueues | None  # None: the broker is RabbitMQ
+    stock: RedisStock
+    live_share: float
+
+
+def build_budget(settings: Settings, *, store: redis.Redis | None = None) -> BudgetSources:
+    """For `sync-worker budget`, and for the beat that notes the budget for /metrics. Opens no connection."""
+    store = connect(settings.redis_url) if store is None else store
+    is_redis = settings.broker_url.startswith(("redis://", "rediss://"))
+    return BudgetSources(
+        governor=build_governor(settings, store=store),
+        tally=RedisTally(store),
+        parked=RedisParked(store),
+        queues=RedisQueues(connect(settings.broker_url)) if is_redis else None,
+        stock=RedisStock(store),
+        live_share=float(settings.rules.budget.live_share),
     )
 
 
@@ -207,3 +258,8 @@ def _current_trace() -> str | None:
     """The trace of the event that this thread is working on; sent to 1C as a header."""
     trace = structlog.contextvars.get_contextvars().get("trace")
     return str(trace) if trace else None
+
+
+def _current_lane() -> Lane:
+    """The lane of the event that this thread is working on; a command that a person runs is live."""
+    return Lane(structlog.contextvars.get_contextvars().get("lane", Lane.LIVE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +19,7 @@ from sync_worker.gateways.bitrix24.deal import Bitrix24Deals
 from sync_worker.gateways.bitrix24.directories import Directories
 from sync_worker.gateways.bitrix24.invoice import OldInvoices, SmartInvoices
 from sync_worker.gateways.bitrix24.lead import Bitrix24Leads
-from sync_worker.gateways.bitrix24.throttle import Limits, Throttle
+from tests.governors import StandInGovernor
 from tests.sandbox.portal_peer import Peer, running
 
 INN, KPP, SOLE_INN = "7707083893", "773601001", "500100732259"
@@ -27,23 +28,13 @@ OTHER_ONEC_ID = "99999999-2222-3333-4444-555555555555"
 PRESETS = {Kind.COMPANY: 1, Kind.SOLE_TRADER: 3, Kind.PERSON: 5}
 
 
-class OpenBucket:
-    """No budget at all: the portal under test has no limit either."""
-
-    def take(self, *, rate_per_second: float, burst: float, max_wait_seconds: float, cost: float = 1) -> float:
-        return 0.0
-
-    def penalise(self, seconds: float) -> None:
-        raise AssertionError("the portal refused, and it has no limit")
-
-
 class PortalWorld:
     """A portal, a peer that looks at it, and the gateways to it."""
 
     def __init__(self, peer: Peer, http: requests.Session) -> None:
         self.peer = peer
-        throttle = Throttle(bucket=OpenBucket(), limits=Limits(rate_per_second=1e6, burst=1e9), sleep=time.sleep)
-        self.client = Bitrix24Client(webhook_url=peer.base, throttle=throttle, http=http)
+        self.governor = StandInGovernor()
+        self.client = Bitrix24Client(webhook_url=peer.base, governor=self.governor, http=http)
         self.directories = Directories(client=self.client, monotonic=time.monotonic)
 
     @property
@@ -105,9 +96,27 @@ class PortalWorld:
 
 
 @contextmanager
+def client_of(url: str, governor: StandInGovernor | None = None, **how: Any) -> Iterator[Bitrix24Client]:
+    """A client of whatever stands at this address, with nothing that slows it."""
+    with requests.Session() as http:
+        yield Bitrix24Client(webhook_url=url, governor=governor or StandInGovernor(), http=http, **how)
+
+
+def everything_said(error: BaseException) -> str:
+    """All that a log, a dead letter or an error report could show of it: its whole chain, suppressed parts too."""
+    said, chain = [], [error]
+    for one in chain:
+        said += [str(one), repr(one), repr(one.args), "".join(traceback.format_exception(one, chain=True))]
+        chain += [inner for inner in (one.__cause__, one.__context__) if inner is not None and inner not in chain]
+    return "\n".join(said)
+
+
+@contextmanager
 def portal_world(**settings: Any) -> Iterator[PortalWorld]:
     with running(**{"with_user_fields": True, **settings}) as peer, requests.Session() as http:
-        yield PortalWorld(peer, http)
+        world = PortalWorld(peer, http)
+        yield world
+        assert world.governor.refusals == []  # the portal has no limit here
 
 
 def onec_party(*, kind: Kind = Kind.COMPANY, id_: str = ONEC_ID, **fields: Any) -> CounterpartyRecord:

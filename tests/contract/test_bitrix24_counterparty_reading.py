@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 
@@ -115,6 +116,38 @@ class TestReading:
         owned = [world.requisite(company), world.requisite(contact)]
         refs = [bitrix24_ref(RecordType.REQUISITE, id_) for id_ in (*owned, 77)]
         assert [world.parties.owner_of(ref) for ref in refs] == [company, contact, None]
+
+
+class TestReadingTheCard:
+    REMEMBERED: ClassVar = {"inn": INN, "addresses": [], "name": "прежнее", "comment": "прежний"}
+
+    def read_card(self, world, ref):
+        return world.parties.read_card(ref, remembered=self.REMEMBERED, kind=Kind.COMPANY)
+
+    def test_card_is_one_command_and_the_rest_is_as_remembered(self, world):
+        ref = world.company(COMMENTS="новый", UF_CRM_1C_ID=ONEC_ID, PHONE=[{"VALUE": "8 916 123-45-67"}])
+        with world.counted() as made:
+            record = self.read_card(world, ref)
+        assert made == ["crm.company.get"]
+        assert (record.kind, record.other_ref, record.is_whole) == (Kind.COMPANY, ONEC_ID, False)
+        assert (record.fields["inn"], record.fields["addresses"]) == (INN, [])
+        assert (record.fields["name"], record.fields["comment"]) == ("ООО Ромашка", "новый")
+        assert record.fields["phones"] == ["+79161234567"]
+
+    def test_card_with_what_is_remembered_is_the_whole_record(self, world):
+        ref = world.company(COMMENTS="первая")
+        world.requisite(ref, RQ_INN=INN, RQ_KPP=KPP)
+        whole = world.parties.read(ref)
+        record = world.parties.read_card(ref, remembered=whole.fields, kind=whole.kind)
+        assert replace(record, is_whole=True) == whole
+
+    def test_card_that_is_gone_is_none(self, world):
+        assert self.read_card(world, bitrix24_ref(RecordType.COMPANY, 7777)) is None
+
+    def test_portal_that_fails_is_no_card_that_is_gone(self, world):
+        world.peer.portal.faults.replace("http500:crm.company.get=1x1")
+        with pytest.raises(RemoteUnavailable):
+            self.read_card(world, world.company())
 
 
 class TestFinding:

@@ -6,15 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import requests
 
 from sync_worker.domain.rules import InvoiceKind, InvoiceRules, Kind, PipelineRules
 from sync_worker.errors import RemoteRejected
-from sync_worker.gateways.bitrix24.client import Bitrix24Client
 from sync_worker.gateways.bitrix24.examine import MARKED_TYPES, Bitrix24Examiner, PortalSetup
-from sync_worker.gateways.bitrix24.throttle import Limits, Throttle
 from sync_worker.sync_toml import load_rules
-from tests.contract.portal_world import OpenBucket, portal_world
+from tests.contract.portal_world import client_of, portal_world
 from tests.sandbox.portal_peer import MANAGER
 from tests.services import ROOT
 
@@ -41,11 +38,6 @@ def complaints(client, rules=RULES, clock=None):
     return {finding.check: finding for finding in examiner.examine() if not finding.ok}
 
 
-def client_at(url, http):
-    throttle = Throttle(bucket=OpenBucket(), limits=Limits(rate_per_second=9, burst=99), sleep=lambda _: None)
-    return Bitrix24Client(webhook_url=url, throttle=throttle, http=http)
-
-
 def test_ready_portal_is_examined_in_one_request_and_has_nothing_wrong(world):
     assert FAULTS == []
     with world.counted() as made:
@@ -70,8 +62,7 @@ def test_field_that_is_there_is_not_made_again(world):
 
 
 def test_webhook_of_a_manager_may_not_make_fields(world):
-    with requests.Session() as http:
-        client = client_at(f"{world.peer.url}/rest/2/{MANAGER}/", http)
+    with client_of(f"{world.peer.url}/rest/2/{MANAGER}/") as client:
         assert "Bitrix24 user of the webhook" in complaints(client)
         with pytest.raises(RemoteRejected, match="Access denied"):
             PortalSetup(client=client, rules=RULES).create_field("deal")
@@ -108,8 +99,7 @@ def test_clocks_more_than_a_minute_apart(world, ahead_seconds, is_wrong):
 
 
 def test_wrong_secret_is_one_finding_that_does_not_tell_it(world):
-    with requests.Session() as http:
-        client = client_at(f"{world.peer.url}/rest/1/not-the-secret/", http)
+    with client_of(f"{world.peer.url}/rest/1/not-the-secret/") as client:
         (finding,) = complaints(client).values()
     assert "B24_WEBHOOK_URL" in finding.advice
     assert "not-the-secret" not in repr(finding)

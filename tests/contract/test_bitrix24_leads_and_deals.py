@@ -93,11 +93,20 @@ class TestReadingDeals:
         assert made == ["batch"]
         assert (read.category, read.stage, read.is_closed) == (0, "PREPARATION", False)
         assert (read.company, read.contact, read.counterparty) == (company, contact, company)
-        assert [stage for stage, _at in read.past_stages] == ["PREPARATION", "EXECUTING", "NEW"]
-        assert all(at.tzinfo for _stage, at in read.past_stages)
+        assert read.past_stages == ()  # they are asked for where they matter only
         assert read.fields["responsible"] == {"email": "manager@example.com", "name": "Менеджерова Мария"}
         assert (read.fields["title"], read.fields["comment"]) == ("Кофемашины", "Срочно")
         assert read.fields["url"] == f"{world.peer.url}/crm/deal/details/{deal.id}/"
+
+    def test_past_stages_are_one_call_newest_first(self, world):
+        deal = world.deal()
+        for stage in ("EXECUTING", "PREPARATION"):
+            world.deals.move(deal, stage)
+        with world.counted() as made:
+            past = world.deals.past_stages(deal)
+        assert made == ["crm.stagehistory.list"]
+        assert [stage for stage, _at in past] == ["PREPARATION", "EXECUTING", "NEW"]
+        assert all(at.tzinfo for _stage, at in past)
 
     def test_primary_contact_stands_for_a_deal_without_company(self, world):
         contact = world.contact()
@@ -141,7 +150,7 @@ class TestWritingDeals:
         with world.counted() as made:
             world.deals.write_back(deal, ORDER, comment="1С: создан заказ № 7")
             world.deals.write_back(next_one, ORDER, comment=None)
-        assert made == ["crm.deal.userfield.list", "batch", "batch"]  # that our field is there is asked once
+        assert made == ["crm.deal.userfield.list", "batch", "crm.deal.update"]  # that our field is there is asked once
         assert world.deals.read(deal).onec_id == ONEC_ID
         assert comments(world, deal) == ["1С: создан заказ № 7"]
 

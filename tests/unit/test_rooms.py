@@ -40,8 +40,8 @@ ROOMS = {
     "sync_worker.contract": room("domain.identity", libraries="marshmallow"),
     "sync_worker.sync": room(*PURE, "contract"),
     "sync_worker.gateways": room(),
-    "sync_worker.gateways.bitrix24": room(*PURE, libraries="requests"),
-    "sync_worker.gateways.onec": room(*PURE, libraries="requests urllib3"),
+    "sync_worker.gateways.bitrix24": room(*PURE, "gateways.group_commit", libraries="requests"),
+    "sync_worker.gateways.onec": room(*PURE, "gateways.group_commit", libraries="requests urllib3"),
     "sync_worker.store": room("domain", "errors", "contract", libraries="redis marshmallow"),
     "sync_worker.sync_toml": room("domain", "entities", libraries="marshmallow"),
     "sync_worker.settings": room("sync_toml", "entities", "domain", libraries="environs marshmallow"),
@@ -93,8 +93,8 @@ ROOMS = {
     "celeryconfig": room("contract", "settings", libraries="kombu"),
     "ingress": room(
         "contract",  # tasks are sent by name, so a broken worker cannot take the door down
-        libraries="amqp apispec environs flask gunicorn kombu marshmallow prometheus_client sentry_sdk standardwebhooks"
-        " structlog werkzeug",
+        libraries="amqp apispec environs flask gunicorn kombu marshmallow prometheus_client redis sentry_sdk"
+        " standardwebhooks structlog werkzeug",
     ),
     # nothing of ours, by intent: it must not share our misunderstandings
     "sandbox": room(libraries="flask jinja2 phonenumbers requests standardwebhooks werkzeug"),
@@ -103,6 +103,7 @@ ROOMS = {
 PLACES = {
     "requests": (
         "sync_worker/gateways/bitrix24/client.py",
+        "sync_worker/gateways/bitrix24/transport.py",
         "sync_worker/gateways/onec/client.py",
         "sync_worker/bootstrap.py",
         "sync_worker/cli/",
@@ -114,6 +115,7 @@ PLACES = {
         "sync_worker/cli/doctor.py",
         "sync_worker/broker_guard.py",
         "sync_worker/embedded_redis.py",
+        "ingress/metrics_exchange.py",
     ),
     "marshmallow": (
         "sync_worker/contract.py",

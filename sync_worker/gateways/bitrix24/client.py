@@ -1,72 +1,60 @@
-"""Every request to Bitrix24 leaves through here: throttled, timed out, its errors translated once.
-
-Nothing above this module sees an URL, a status or a `requests` type. The webhook's URL is a secret, so exceptions of
-`requests` (whose text holds it) are neither chained nor left behind as a context.
-"""
+"""Every request to Bitrix24 leaves through here: in company, within the budget, its errors translated once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import requests
 
-from sync_worker.errors import OutcomeUnknown, RateLimited, RemoteUnavailable, SyncError
-from sync_worker.gateways.bitrix24.problems import problem_error
-from sync_worker.gateways.bitrix24.query import command_text
-from sync_worker.gateways.bitrix24.throttle import Throttle
+from sync_worker.domain.identity import Lane
+from sync_worker.errors import RateLimited, SyncError
+from sync_worker.gateways.bitrix24.commands import MAX_BATCH, Batch, Command, Group
+from sync_worker.gateways.bitrix24.departures import BatchesSpentError, Departures
+from sync_worker.gateways.bitrix24.query import resolved
+from sync_worker.gateways.bitrix24.throttle import Governor
+from sync_worker.gateways.bitrix24.transport import Transport
 
-CONNECT_SECONDS = 10
-READ_SECONDS = 70  # the portal cuts a request at 60 s
-MAX_BATCH = 50
-_WRITES = ("add", "update", "set", "delete", "register", "unregister")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Command:
-    """One method call; several leave together as a batch."""
-
-    method: str
-    params: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_write(self) -> bool:
-        return self.method.rpartition(".")[2] in _WRITES
+PARALLEL = 8  # requests of one `run_many` that are under way at once
+PATIENCE_SECONDS = 900.0  # of `run_many`, with a budget that is spent
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Batch:
-    """The answers of a batch by key: a result or an error each. A command that `halt` skipped has neither."""
-
-    results: Mapping[str, Any]
-    errors: Mapping[str, SyncError]
-
-    def get(self, key: str) -> Any:
-        """The result; raises the command's own error."""
-        if key in self.errors:
-            raise self.errors[key]
-        return self.results.get(key)
+def live_lane() -> Lane:
+    return Lane.LIVE
 
 
 class Bitrix24Client:
-    """One portal. Thread-safe: tasks that run at once share it."""
+    """One portal. Thread-safe: tasks that run at once share it, and their calls leave together."""
 
-    def __init__(self, *, webhook_url: str, throttle: Throttle, http: requests.Session) -> None:
-        self._base = webhook_url.rstrip("/")
-        self._throttle = throttle
-        self._http = http
+    def __init__(
+        self,
+        *,
+        webhook_url: str,
+        governor: Governor,
+        http: requests.Session,
+        lane: Callable[[], Lane] = live_lane,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`lane` says for whom the calling thread works."""
+        transport = Transport(webhook_url=webhook_url, http=http)
+        self._lane = lane
+        self._sleep = sleep
+        self._lines = {
+            one: Departures(lane=one, transport=transport, governor=governor, sleep=sleep).line for one in Lane
+        }
 
     def call(self, method: str, **params: Any) -> Any:
         """Return the `result` of one method.
 
-        Errors: RateLimited, RemoteUnavailable, OutcomeUnknown (writes), LinkBroken (no such record),
+        Errors: RateLimited, CircuitOpen, RemoteUnavailable, OutcomeUnknown (writes), LinkBroken (no such record),
         RemoteRejected, Misconfigured.
         """
         return self.run(Command(method=method, params=params))
 
     def run(self, command: Command) -> Any:
-        return self._post(command.method, command.params, is_write=command.is_write).get("result")
+        return self.batch({"one": command}).get("one")
 
     def batch(self, commands: Mapping[str, Command], *, halt: bool = False) -> Batch:
         """Run up to 50 commands as one request. `halt` stops at the first error, for commands that build on another.
@@ -75,67 +63,84 @@ class Bitrix24Client:
         """
         if not 0 < len(commands) <= MAX_BATCH:
             raise ValueError(f"a batch holds 1 to {MAX_BATCH} commands, not {len(commands)}")
-        texts = {key: command_text(command.method, command.params) for key, command in commands.items()}
-        is_write = any(command.is_write for command in commands.values())
-        answer = self._post("batch", {"halt": int(halt), "cmd": texts}, is_write=is_write).get("result")
-        if not isinstance(answer, dict):
-            raise _lost("batch", "the answer is no batch result", is_write=is_write)
-        errors = {
-            key: problem_error(commands[key].method, 200, problem, is_write=commands[key].is_write)
-            for key, problem in (answer.get("result_error") or {}).items()  # PHP writes an empty map as []
-            if key in commands
-        }
-        return Batch(results=dict(answer.get("result") or {}), errors=errors)
+        group = Group(commands=commands, halt=halt)
+        lane = self._lane()
+        batch = self._leave(group, lane)
+        if not batch.unseen:
+            return batch
+        return batch.with_more(self._ask_again({key: commands[key].alone() for key in batch.unseen}, lane))
 
-    def _post(self, method: str, params: Mapping[str, Any], *, is_write: bool) -> dict[str, Any]:
-        self._throttle.take()
+    def run_many(self, commands: Sequence[Command]) -> list[Any]:
+        """Run any number of independent commands. Returns for each, in its place, its result or its SyncError."""
+        answers: dict[int, Any] = {}
+        numbered = list(enumerate(commands))
+        chunks = [dict(numbered[start : start + MAX_BATCH]) for start in range(0, len(numbered), MAX_BATCH)]
+        lane = self._lane()  # the pool's threads have no task of their own
+        with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
+            for found in pool.map(lambda chunk: self._carry(chunk, lane), chunks):
+                answers |= found
+        return [answers[index] for index in range(len(commands))]
+
+    def _ask_again(self, commands: Mapping[str, Command], lane: Lane) -> Batch:
+        """Reads by themselves. The answers of before are not lost with these: what was written is written."""
         try:
-            reply = self._http.post(
-                f"{self._base}/{method}",
-                json=params,
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
-                allow_redirects=False,  # a renamed portal answers 302, and a followed POST would lose its body
-            )
-        except requests.exceptions.RequestException as error:
-            failure = _transport_error(method, error, is_write=is_write)
-        else:
-            return self._read(method, reply, is_write=is_write)
-        # raised out here, where nothing is being handled: else the secret URL would stay behind in __context__
-        raise failure
+            return self._leave(Group(commands=commands), lane)
+        except SyncError as error:
+            return Batch(results={}, errors=dict.fromkeys(commands, error))
 
-    def _read(self, method: str, reply: requests.Response, *, is_write: bool) -> dict[str, Any]:
-        body = _json_object(reply) or {}
-        if "result" in body and "error" not in body:
-            return body
-        if reply.status_code < 300 and "error" not in body:
-            raise _lost(method, "the answer has no result", is_write=is_write)
-        error = problem_error(method, reply.status_code, body, is_write=is_write)
-        if isinstance(error, RateLimited) and reply.status_code == 503:
-            self._throttle.refused()
-        raise error
+    def _leave(self, group: Group, lane: Lane) -> Batch:
+        if group.is_spoilt and len(group.commands) > 1:
+            return self._one_by_one(group, lane)
+        try:
+            return self._lines[lane].run(group)
+        except BatchesSpentError:
+            return self._one_by_one(group, lane)
 
+    def _one_by_one(self, group: Group, lane: Lane) -> Batch:
+        """Without a batch, references resolved here. For texts that a batch would spoil, and a budget of batches.
 
-def _json_object(reply: requests.Response) -> dict[str, Any] | None:
-    try:
-        body = reply.json()
-    except ValueError:
-        return None
-    return body if isinstance(body, dict) else None
+        Errors: those of the first command; whatever befalls a later one is its own, since the first was run.
+        """
+        done = Batch(results={})
+        for key, command in group.commands.items():
+            lone = Command(method=command.method, params=resolved(command.params, done.results))
+            try:
+                done = done.with_more(self._lines[lane].run(Group(commands={key: lone})))
+            except SyncError as error:
+                if not (done.results or done.errors):
+                    raise
+                done = done.with_more(Batch(results={}, errors={key: error}))
+            if done.errors and group.halt:
+                break
+        return done
 
+    def _carry(self, chunk: Mapping[int, Command], lane: Lane) -> dict[int, Any]:
+        """All of a chunk, in as many requests as the budget makes of it."""
+        answers: dict[int, Any] = {}
+        left = {str(index): command for index, command in chunk.items()}
+        patience_seconds = PATIENCE_SECONDS
+        while left:
+            batch = self._leave_loosely(left, lane)
+            kept_out = {key: error for key, error in batch.errors.items() if isinstance(error, RateLimited)}
+            done = {key: one for key, one in {**batch.results, **batch.errors}.items() if key not in kept_out}
+            answers |= {int(key): answer for key, answer in done.items()}
+            left = {
+                key: command.alone() if key in batch.unseen else command
+                for key, command in left.items()
+                if key not in done
+            }
+            if kept_out and not done:
+                seconds = max(error.retry_after_seconds or 1.0 for error in kept_out.values())
+                patience_seconds -= seconds
+                if patience_seconds < 0:
+                    last = next(iter(kept_out.values()))
+                    return answers | {int(key): kept_out.get(key, last) for key in left}
+                self._sleep(seconds)
+        return answers
 
-def _transport_error(method: str, error: requests.exceptions.RequestException, *, is_write: bool) -> SyncError:
-    if isinstance(error, requests.exceptions.ConnectTimeout) or _never_sent(error):
-        return RemoteUnavailable(f"Bitrix24 {method}: cannot connect ({type(error).__name__})")
-    return _lost(method, type(error).__name__, is_write=is_write)
-
-
-def _never_sent(error: requests.exceptions.RequestException) -> bool:
-    """True where no connection was made, so that not even a write can have happened."""
-    text = repr(error)
-    return any(sign in text for sign in ("NewConnectionError", "NameResolutionError", "CERTIFICATE_VERIFY_FAILED"))
-
-
-def _lost(method: str, what: str, *, is_write: bool) -> SyncError:
-    """The answer is lost: a read may be repeated, of a write nobody knows whether it was done."""
-    kind = OutcomeUnknown if is_write else RemoteUnavailable
-    return kind(f"Bitrix24 {method}: {what}")
+    def _leave_loosely(self, commands: Mapping[str, Command], lane: Lane) -> Batch:
+        """Some of the commands, or all. An error of the request as a whole is each one's own."""
+        try:
+            return self._leave(Group(commands=commands, is_loose=True), lane)
+        except SyncError as error:
+            return Batch(results={}, errors=dict.fromkeys(commands, error))

@@ -10,8 +10,11 @@ from sync_worker.domain.identity import RecordRef, RecordType, bitrix24_ref
 from sync_worker.domain.rules import Kind
 from sync_worker.entities.contact import CounterpartyRecord, MatchKeys, bitrix24_type
 from sync_worker.errors import LinkBroken, RemoteRejected
-from sync_worker.gateways.bitrix24.client import Batch, Bitrix24Client, Command
+from sync_worker.gateways.bitrix24.client import Bitrix24Client
+from sync_worker.gateways.bitrix24.commands import Batch, Command
 from sync_worker.gateways.bitrix24.directories import Directories
+from sync_worker.gateways.bitrix24.query import Result
+from sync_worker.gateways.bitrix24.reads import read_by_id
 from sync_worker.gateways.bitrix24.schemas import ONEC_ID_FIELD, ORIGINATOR
 from sync_worker.gateways.bitrix24.schemas.contact import (
     ADDRESS_KINDS,
@@ -28,6 +31,7 @@ from sync_worker.gateways.bitrix24.schemas.contact import (
     new_requisite,
     origin_id,
     partner_fields,
+    read_card,
     read_counterparty,
     requisite_fields,
 )
@@ -40,7 +44,7 @@ MAX_CANDIDATES = 10  # more than a person could choose from; the rest is named b
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bitrix24Counterparties:
-    """Port: CounterpartySide and RequisiteOwners."""
+    """Port: CounterpartySide, CounterpartyCards and RequisiteOwners."""
 
     client: Bitrix24Client
     directories: Directories
@@ -50,6 +54,16 @@ class Bitrix24Counterparties:
         """Card, requisite and addresses in one request; of several requisites the first with an ИНН counts."""
         batch = self.client.batch(_questions(ref))
         return None if isinstance(batch.errors.get("card"), LinkBroken) else self._record(ref, batch)
+
+    def read_card(self, ref: RecordRef, *, remembered: Mapping[str, Any], kind: Kind) -> CounterpartyRecord | None:
+        """Only the card, one command that can be joined; what requisite and addresses hold is taken as remembered."""
+        try:
+            card = self.client.run(read_by_id(ref.type, ref.id))
+        except LinkBroken:
+            return None
+        return read_card(
+            ref, card, remembered=remembered, kind=kind, responsible=self.directories.user(card.get("ASSIGNED_BY_ID"))
+        )
 
     def _record(self, ref: RecordRef, batch: Batch) -> CounterpartyRecord:
         card = batch.get("card")
@@ -113,14 +127,23 @@ class Bitrix24Counterparties:
         writes = self._writes(current, changes, source, responsible_id)
         if not writes:
             return current
-        batch = self.client.batch({**writes, **_questions(current.ref)}, halt=True)
+        questions = _questions_after(writes, current.ref, changes)
+        batch = self.client.batch({**writes, **questions}, halt=len(writes) > 1)
         for key in writes:
             batch.get(key)
         if missing := writes.keys() - batch.results.keys():
             raise RemoteRejected(f"the portal did not run {', '.join(sorted(missing))} of {current.ref}")
-        after = self._record(current.ref, batch)
+        if not questions:
+            return replace(current, other_ref=source.ref.id)
+        after = (
+            self._record(current.ref, batch) if "requisites" in questions else self._card(current, batch.get("card"))
+        )
         kept = {name: value for name, value in current.fields.items() if name in after.fields and name not in changes}
         return replace(after, fields={**after.fields, **kept})
+
+    def _card(self, current: CounterpartyRecord, card: Mapping[str, Any]) -> CounterpartyRecord:
+        responsible = self.directories.user(card.get("ASSIGNED_BY_ID"))
+        return read_card(current.ref, card, remembered=current.fields, kind=current.kind, responsible=responsible)
 
     def _known_responsible(self, changes: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
         """A person whom the portal does not know is left out, and never stops a record (design, part 6)."""
@@ -175,7 +198,7 @@ class Bitrix24Counterparties:
 
     def owner_of(self, requisite: RecordRef) -> RecordRef | None:
         try:
-            row = self.client.call("crm.requisite.get", id=requisite.id)
+            row = self.client.run(read_by_id(RecordType.REQUISITE, requisite.id))
         except LinkBroken:
             return None
         type_ = _TYPE_BY_ID.get(int(row["ENTITY_TYPE_ID"]))
@@ -187,13 +210,20 @@ def _questions(ref: RecordRef) -> dict[str, Command]:
     owner = {"ENTITY_TYPE_ID": ENTITY_TYPE_ID[ref.type], "ENTITY_ID": ref.id}
     params = {"filter": owner, "order": {"ID": "ASC"}, "select": _REQUISITE_SELECT}
     return {
-        "card": Command(method=f"crm.{ref.type}.get", params={"id": ref.id}),
+        "card": read_by_id(ref.type, ref.id),
         "requisites": Command(method="crm.requisite.list", params=params),
-        "addresses": _addresses_of("$result[requisites][0][ID]"),
+        "addresses": _addresses_of(Result("requisites", (0, "ID"))),
     }
 
 
-def _addresses_of(requisite_id: str) -> Command:
+def _questions_after(writes: Mapping[str, Command], ref: RecordRef, changes: Mapping[str, Any]) -> dict[str, Command]:
+    """What has to be read back: nothing where only the partner's id was written, only the card where only that was."""
+    if writes.keys() - {"write_card"}:
+        return _questions(ref)
+    return {"card": read_by_id(ref.type, ref.id)} if changes else {}
+
+
+def _addresses_of(requisite_id: str | Result) -> Command:
     owner = {"ENTITY_TYPE_ID": REQUISITE_TYPE_ID, "ENTITY_ID": requisite_id}
     return Command(method="crm.address.list", params={"filter": owner, "order": {"TYPE_ID": "ASC"}})
 
@@ -225,7 +255,7 @@ def _write_addresses(current: CounterpartyRecord, changes: Mapping[str, Any], ki
     before = {address["kind"]: address for address in current.fields.get("addresses") or []}
     wanted = {address["kind"]: address for address in changes["addresses"] or []}
     requisite = current.native["requisite"]
-    requisite_id = str(requisite["ID"]) if requisite else f"$result[{_REQUISITE_KEY}]"
+    requisite_id = str(requisite["ID"]) if requisite else Result(_REQUISITE_KEY)
     rows = {int(row["TYPE_ID"]): row for row in current.native["addresses"]}
     writes = {}
     for address_kind in [name for name in ADDRESS_KINDS if before.get(name) != wanted.get(name)]:

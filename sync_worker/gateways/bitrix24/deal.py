@@ -1,15 +1,18 @@
-"""Deals: read whole in one request, marked with their order, and moved along their pipeline."""
+"""Deals: read in one request, marked with their order, and moved along their pipeline."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sync_worker.domain.identity import RecordRef, RecordType
 from sync_worker.entities.deal import Deal
 from sync_worker.errors import LinkBroken, Misconfigured, RemoteRejected, StageRefused
-from sync_worker.gateways.bitrix24.client import Batch, Bitrix24Client, Command
+from sync_worker.gateways.bitrix24.client import Bitrix24Client
+from sync_worker.gateways.bitrix24.commands import Command
 from sync_worker.gateways.bitrix24.directories import Directories
+from sync_worker.gateways.bitrix24.reads import read_by_id
 from sync_worker.gateways.bitrix24.schemas import ONEC_ID_FIELD
 from sync_worker.gateways.bitrix24.schemas.deal import read_deal
 
@@ -25,14 +28,10 @@ class Bitrix24Deals:
     portal_origin: str
 
     def read(self, ref: RecordRef) -> Deal | None:
-        """The stage history comes along, because a deal may have left the sending stage before we look."""
-        history = {"entityTypeId": DEAL_TYPE_ID, "filter": {"OWNER_ID": ref.id}, "order": {"ID": "DESC"}}
         batch = self.client.batch(
             {
-                "card": Command(method="crm.deal.get", params={"id": ref.id}),
+                "card": read_by_id(RecordType.DEAL, ref.id),
                 "rows": Command(method="crm.deal.productrows.get", params={"id": ref.id}),
-                "contacts": Command(method="crm.deal.contact.items.get", params={"id": ref.id}),
-                "history": Command(method="crm.stagehistory.list", params=history),
             }
         )
         try:
@@ -43,11 +42,31 @@ class Bitrix24Deals:
             ref,
             card,
             rows=batch.get("rows") or [],
-            contacts=batch.get("contacts") or [],
-            history=_history(batch),
+            contact_id=card["CONTACT_ID"] if "CONTACT_ID" in card else self._primary_contact(ref),
             responsible=self.directories.user(card.get("ASSIGNED_BY_ID")),
             card_url=f"{self.portal_origin}/crm/deal/details/{ref.id}/",
         )
+
+    def _primary_contact(self, ref: RecordRef) -> Any:
+        """The documentation calls CONTACT_ID outdated; while it is there, it saves a call."""
+        contacts = self.client.call("crm.deal.contact.items.get", id=ref.id) or []
+        primary = next((contact for contact in contacts if contact.get("IS_PRIMARY") == "Y"), None)
+        chosen = primary or (contacts[0] if contacts else {})
+        return chosen.get("CONTACT_ID")
+
+    def past_stages(self, ref: RecordRef) -> tuple[tuple[str, datetime], ...]:
+        """The stages passed, newest first; none where the portal does not tell them: then only the present counts."""
+        try:
+            answer = self.client.call(
+                "crm.stagehistory.list",
+                entityTypeId=DEAL_TYPE_ID,
+                filter={"OWNER_ID": ref.id},
+                order={"ID": "DESC"},
+            )
+        except (Misconfigured, RemoteRejected):
+            return ()
+        items = (answer or {}).get("items", [])
+        return tuple((str(item["STAGE_ID"]), datetime.fromisoformat(item["CREATED_TIME"])) for item in items)
 
     def write_back(self, ref: RecordRef, onec: RecordRef, *, comment: str | None) -> None:
         self.directories.require_onec_field(RecordType.DEAL)
@@ -72,12 +91,3 @@ class Bitrix24Deals:
         except RemoteRejected as refusal:
             raise StageRefused(f"{refusal} (stage {stage})") from refusal
         return str(batch.get("card")["STAGE_ID"])
-
-
-def _history(batch: Batch) -> list[dict[str, Any]]:
-    """The stages passed; none where the portal does not tell them: then only the stage of the moment counts."""
-    try:
-        answer = batch.get("history")
-    except (Misconfigured, RemoteRejected):
-        return []
-    return list((answer or {}).get("items", []))

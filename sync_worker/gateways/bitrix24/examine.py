@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from sync_worker.domain.rules import InvoiceKind, Rules
 from sync_worker.entities.results import Finding
 from sync_worker.errors import SyncError
-from sync_worker.gateways.bitrix24.client import Batch, Bitrix24Client, Command
+from sync_worker.gateways.bitrix24.client import Bitrix24Client
+from sync_worker.gateways.bitrix24.commands import Batch, Command
 from sync_worker.gateways.bitrix24.schemas import ONEC_ID_FIELD
 
 MARKED_TYPES = ("contact", "company", "lead", "deal")

@@ -8,7 +8,8 @@ from typing import Any
 from sync_worker.domain.identity import RecordRef, RecordType, bitrix24_ref
 from sync_worker.entities.invoice import InvoiceCard
 from sync_worker.errors import AmbiguousMatch, LinkBroken, RemoteRejected, StageRefused
-from sync_worker.gateways.bitrix24.client import Bitrix24Client, Command
+from sync_worker.gateways.bitrix24.client import Bitrix24Client
+from sync_worker.gateways.bitrix24.commands import Command
 from sync_worker.gateways.bitrix24.directories import Directories
 from sync_worker.gateways.bitrix24.schemas.invoice import (
     SMART_INVOICE_TYPE_ID,

@@ -9,6 +9,7 @@ from sync_worker.entities.lead import Lead
 from sync_worker.errors import LinkBroken
 from sync_worker.gateways.bitrix24.client import Bitrix24Client
 from sync_worker.gateways.bitrix24.directories import Directories
+from sync_worker.gateways.bitrix24.reads import read_by_id
 from sync_worker.gateways.bitrix24.schemas import ONEC_ID_FIELD
 from sync_worker.gateways.bitrix24.schemas.lead import read_lead
 
@@ -23,7 +24,7 @@ class Bitrix24Leads:
 
     def read(self, ref: RecordRef) -> Lead | None:
         try:
-            card = self.client.call("crm.lead.get", id=ref.id)
+            card = self.client.run(read_by_id(RecordType.LEAD, ref.id))
         except LinkBroken:
             return None
         url = f"{self.portal_origin}/crm/lead/details/{ref.id}/"

@@ -16,10 +16,13 @@ from sync_worker.errors import (
     RateLimited,
     RemoteRejected,
     RemoteUnavailable,
+    ShutOut,
     SyncError,
 )
 
 OPERATING_WAIT_SECONDS = 60  # one bucket of the ten-minute window
+OPERATING_LIMIT = "operation_time_limit"
+_NO_REST = "commercial plans"
 _NO_SUCH_TYPE = ("smart process not found", "смарт-процесс не найден")
 
 
@@ -50,26 +53,36 @@ def _passing(text: str, _code: str) -> SyncError:
     return RemoteUnavailable(text)
 
 
+def _shut_out(text: str, _code: str) -> SyncError:
+    return ShutOut(text)
+
+
+def _denied(text: str, code: str) -> SyncError:
+    """No REST on this plan, or, with other words, no right to this one record."""
+    return ShutOut(text) if _NO_REST in text.lower() else RemoteRejected(text, code=code)
+
+
 def _moved(text: str, _code: str) -> SyncError:
-    return Misconfigured(f"{text}: the portal's address has changed; put the new one into B24_WEBHOOK_URL")
+    return ShutOut(f"{text}: the portal's address has changed; put the new one into B24_WEBHOOK_URL")
 
 
 BY_CODE: Mapping[str, Callable[[str, str], SyncError]] = {
     "query_limit_exceeded": _rate_limited,
-    "operation_time_limit": _method_exhausted,
-    "overload_limit": _misconfigured,  # blocked by support: no retry helps, a person has to call them
+    OPERATING_LIMIT: _method_exhausted,
+    "overload_limit": _shut_out,  # blocked by support: no retry helps, a person has to call them
     "internal_server_error": _passing,
     "error_unexpected_answer": _passing,
-    "no_auth_found": _misconfigured,
-    "invalid_credentials": _misconfigured,
-    "expired_token": _misconfigured,
+    "no_auth_found": _shut_out,
+    "invalid_credentials": _misconfigured,  # with 401 the webhook's secret is wrong; else a right is missing
+    "access_denied": _denied,
+    "expired_token": _shut_out,
     "insufficient_scope": _misconfigured,
-    "user_access_error": _misconfigured,
+    "user_access_error": _shut_out,
     "allowed_only_intranet_user": _misconfigured,
     "wrong_auth_type": _misconfigured,
-    "payment_required": _misconfigured,
-    "portal_deleted": _misconfigured,
-    "invalid_request": _misconfigured,
+    "payment_required": _shut_out,
+    "portal_deleted": _shut_out,
+    "invalid_request": _shut_out,
     "error_method_not_found": _misconfigured,
     "error_manifest_is_not_available": _misconfigured,
     "not_found": _gone,
@@ -81,9 +94,9 @@ BY_STATUS: Mapping[int, Callable[[str, str], SyncError]] = {
     302: _moved,
     307: _moved,
     308: _moved,
-    401: _misconfigured,
+    401: _shut_out,
     403: _misconfigured,
-    404: _misconfigured,
+    404: _shut_out,  # a method that is not there has a code
     429: _method_exhausted,
 }
 
@@ -95,6 +108,8 @@ def problem_error(method: str, status: int, problem: Mapping[str, Any], *, is_wr
     text = f"Bitrix24 {method}: {description or code or f'HTTP {status}'}" + (
         f" [{code}]" if code and description else ""
     )
+    if status == 401 and code.lower() == "invalid_credentials":
+        return ShutOut(text)
     if make := BY_CODE.get(code.lower()):
         return _unknown_if_written(make(text, code), is_write=is_write)
     if _says_missing(description):
@@ -115,3 +130,8 @@ def _says_missing(description: str) -> bool:
     """The old methods have no code for a missing record, only these texts (reference 1.3, 5.10)."""
     text = description.lower().rstrip(". ")
     return text in ("not found", "element not found") or text.endswith("is not found")
+
+
+def is_operating_limit(problem: Mapping[str, Any]) -> bool:
+    """True where a method's running time is spent, and nothing else is the matter."""
+    return str(problem.get("error") or "").lower() == OPERATING_LIMIT

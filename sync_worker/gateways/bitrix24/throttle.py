@@ -1,24 +1,46 @@
-"""How fast we may go: a token is taken from the portal's shared bucket before every request.
+"""How fast we may go: what the plans allow, and the governor that every request asks first.
 
-The portal's own rule is a counter that grows by one a request, falls by `rate` once a second, and refuses above
-`burst` (reference/bitrix24: limits). Ours is the same bucket, shared by all processes, a little smaller: the portal's
-counter falls in whole seconds, so for up to a second it may stand higher than ours.
+The governor is shared by all processes and machines (store/governor.py). It has two budgets: requests, a leaky bucket,
+and each method's running time in ten minutes. Source: reference/bitrix24, 2.1 and 2.2.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from sync_worker.domain.budget import Permit, Spent
+from sync_worker.domain.identity import Lane
 
-class Bucket(Protocol):
-    """The shared counter; kept in Redis by store/budget.py."""
 
-    def take(self, *, rate_per_second: float, burst: float, max_wait_seconds: float, cost: float = 1) -> float:
-        """Seconds to wait before the call that this token pays for. Errors: RateLimited."""
+class Governor(Protocol):
+    """Errors of all its methods: StoreUnavailable."""
 
-    def penalise(self, seconds: float) -> None: ...
+    def take(self, lane: Lane, wanted: Mapping[str, int], *, is_batch: bool, is_paid: bool = False) -> Permit:
+        """May these commands (method -> number) leave as one request now? Errors: RateLimited, CircuitOpen."""
+
+    def settle(
+        self,
+        permit: Permit,
+        lane: Lane,
+        spent: Mapping[str, Spent],
+        *,
+        waited_seconds: float = 0.0,
+        refused: Collection[str] = (),
+        is_lost: bool = False,
+        is_failed: bool = False,
+    ) -> None:
+        """Say what the request really took. `refused`: methods whose running time the portal says is spent.
+
+        `is_lost`: it may have run, nobody knows for how long. `is_failed`: it says nothing of the portal's being well.
+        """
+
+    def refused(self, lane: Lane) -> None:
+        """The portal refused a request all the same, so somebody else uses its budget: everybody steps back."""
+
+    def failed(self, cause: str, message: str, *, is_final: bool) -> bool:
+        """The portal could not be reached, or shut us out (`is_final`). True where this opened the circuit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,27 +55,3 @@ PLAN_LIMITS = {
     "standard": Limits(rate_per_second=2, burst=50),
     "enterprise": Limits(rate_per_second=5, burst=250),
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Throttle:
-    """Waits for a token; gives up with RateLimited when the queue for tokens is longer than `max_wait_seconds`."""
-
-    bucket: Bucket
-    limits: Limits
-    sleep: Callable[[float], None]
-    max_wait_seconds: float = 20.0
-    backoff_seconds: float = 5.0
-
-    def take(self) -> None:
-        seconds = self.bucket.take(
-            rate_per_second=self.limits.rate_per_second,
-            burst=max(1.0, self.limits.burst - self.limits.rate_per_second - 1),
-            max_wait_seconds=self.max_wait_seconds,
-        )
-        if seconds > 0:
-            self.sleep(seconds)
-
-    def refused(self) -> None:
-        """The portal refused all the same, so somebody else uses its budget: everybody steps back."""
-        self.bucket.penalise(self.backoff_seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sync_worker.domain.identity import RecordRef, RecordType
@@ -18,6 +19,7 @@ from sync_worker.domain.values import (
 )
 from sync_worker.entities.contact import CounterpartyRecord, canonical_addresses
 from sync_worker.gateways.bitrix24.directories import User
+from sync_worker.gateways.bitrix24.query import Result
 from sync_worker.gateways.bitrix24.schemas import ONEC_ID_FIELD, ORIGINATOR
 from sync_worker.gateways.bitrix24.schemas.multifield import changed_entries, new_entries, read_kinds, read_values
 
@@ -49,28 +51,45 @@ def read_counterparty(
     """Build the record out of crm.contact.get / crm.company.get, crm.requisite.list and crm.address.list rows."""
     kind = kind_of(ref, requisite, sole_trader_preset)
     fields: dict[str, Any] = {
-        "name": _name(ref, card),
         "inn": normalise_code((requisite or {}).get("RQ_INN")),
-        "emails": read_values(card.get("EMAIL"), normalise_email),
-        "phones": read_values(card.get("PHONE"), normalise_phone),
         "addresses": read_addresses(ref.type, kind, addresses),
-        "comment": multiline_or_none(card.get("COMMENTS")),
-        "responsible": responsible.email if responsible else None,
     }
     if kind is not Kind.PERSON:  # a person has neither a full name of its own nor these codes
         fields["full_name"] = text_or_none((requisite or {}).get("RQ_COMPANY_FULL_NAME"))
         fields["kpp"] = normalise_code((requisite or {}).get("RQ_KPP"))
         fields["ogrn"] = normalise_code((requisite or {}).get(_ogrn_field(kind)))
+    native = {"card": card, "requisite": requisite, "addresses": list(addresses)}
+    return replace(
+        read_card(ref, card, remembered=fields, kind=kind, responsible=responsible), native=native, is_whole=True
+    )
+
+
+def read_card(
+    ref: RecordRef,
+    card: Mapping[str, Any],
+    *,
+    remembered: Mapping[str, Any],
+    kind: Kind,
+    responsible: User | None,
+) -> CounterpartyRecord:
+    """Build the record out of crm.contact.get / crm.company.get; what is not in the card comes from `remembered`."""
+    on_card = {
+        "name": _name(ref, card),
+        "emails": read_values(card.get("EMAIL"), normalise_email),
+        "phones": read_values(card.get("PHONE"), normalise_phone),
+        "comment": multiline_or_none(card.get("COMMENTS")),
+        "responsible": responsible.email if responsible else None,
+    }
     return CounterpartyRecord(
         ref=ref,
         kind=kind,
-        fields=fields,
+        fields={**remembered, **on_card},
         value_kinds=read_kinds(card.get("EMAIL"), normalise_email) | read_kinds(card.get("PHONE"), normalise_phone),
         responsible_name=responsible.name if responsible else None,
         other_ref=_onec_id(card),
         is_ours=card.get("IS_MY_COMPANY") == "Y",
         company_id=_id_or_none(card.get("COMPANY_ID")),
-        native={"card": card, "requisite": requisite, "addresses": list(addresses)},
+        is_whole=False,
     )
 
 
@@ -212,7 +231,7 @@ def new_requisite(
     return fields | {"RQ_COMPANY_NAME": name or ""}
 
 
-def address_fields(type_id: int, address: Mapping[str, Any], requisite_id: str) -> dict[str, Any]:
+def address_fields(type_id: int, address: Mapping[str, Any], requisite_id: str | Result) -> dict[str, Any]:
     """The whole address: when any text of it is sent, the portal forgets those that are not."""
     return {
         "TYPE_ID": type_id,

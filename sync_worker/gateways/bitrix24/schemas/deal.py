@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -20,12 +19,11 @@ def read_deal(
     card: Mapping[str, Any],
     *,
     rows: Sequence[Mapping[str, Any]],
-    contacts: Sequence[Mapping[str, Any]],
-    history: Sequence[Mapping[str, Any]],
+    contact_id: object,
     responsible: User | None,
     card_url: str,
 ) -> Deal:
-    """Build it out of crm.deal.get, productrows.get, contact.items.get and stagehistory.list."""
+    """Build it out of crm.deal.get and productrows.get; `contact_id` is the primary contact's."""
     return Deal(
         ref=ref,
         category=int(card.get("CATEGORY_ID") or 0),
@@ -41,16 +39,9 @@ def read_deal(
             "url": card_url,
         },
         company=party_ref(RecordType.COMPANY, card.get("COMPANY_ID")),
-        contact=_primary_contact(contacts),
-        past_stages=tuple((str(item["STAGE_ID"]), datetime.fromisoformat(item["CREATED_TIME"])) for item in history),
+        contact=party_ref(RecordType.CONTACT, contact_id),
         onec_id=text_or_none(card.get(ONEC_ID_FIELD)),
     )
-
-
-def _primary_contact(contacts: Sequence[Mapping[str, Any]]) -> RecordRef | None:
-    primary = next((contact for contact in contacts if contact.get("IS_PRIMARY") == "Y"), None)
-    chosen = primary or (contacts[0] if contacts else None)
-    return party_ref(RecordType.CONTACT, chosen["CONTACT_ID"]) if chosen else None
 
 
 def read_row(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sync_worker.domain.identity import Lane
 from sync_worker.errors import (
     LinkBroken,
     Misconfigured,
@@ -11,8 +12,9 @@ from sync_worker.errors import (
     RateLimited,
     RemoteRejected,
     RemoteUnavailable,
+    ShutOut,
 )
-from sync_worker.gateways.bitrix24.client import Command
+from sync_worker.gateways.bitrix24.commands import Command
 
 READ, WRITE = "crm.contact.get", "crm.contact.update"
 HTML = "<html><body>502 Bad Gateway</body></html>"
@@ -20,26 +22,26 @@ HTML = "<html><body>502 Bad Gateway</body></html>"
 SYSTEM_CODES = [
     (503, "QUERY_LIMIT_EXCEEDED", RateLimited),
     (429, "OPERATION_TIME_LIMIT", RateLimited),
-    (503, "OVERLOAD_LIMIT", Misconfigured),
+    (503, "OVERLOAD_LIMIT", ShutOut),
     (500, "INTERNAL_SERVER_ERROR", RemoteUnavailable),
     (500, "ERROR_UNEXPECTED_ANSWER", RemoteUnavailable),
-    (401, "NO_AUTH_FOUND", Misconfigured),
-    (401, "expired_token", Misconfigured),
-    (401, "INVALID_CREDENTIALS", Misconfigured),
+    (401, "NO_AUTH_FOUND", ShutOut),
+    (401, "expired_token", ShutOut),
+    (401, "INVALID_CREDENTIALS", ShutOut),  # what a wrong secret gets; with another status it is a right
     (403, "INVALID_CREDENTIALS", Misconfigured),
     (401, "insufficient_scope", Misconfigured),
     (403, "insufficient_scope", Misconfigured),
-    (403, "user_access_error", Misconfigured),
+    (403, "user_access_error", ShutOut),
     (403, "allowed_only_intranet_user", Misconfigured),
     (403, "WRONG_AUTH_TYPE", Misconfigured),
     (404, "ERROR_METHOD_NOT_FOUND", Misconfigured),
     (404, "ERROR_MANIFEST_IS_NOT_AVAILABLE", Misconfigured),
     (405, "ERROR_BATCH_METHOD_NOT_ALLOWED", RemoteRejected),
     (400, "ERROR_BATCH_LENGTH_EXCEEDED", RemoteRejected),
-    (400, "INVALID_REQUEST", Misconfigured),
-    (500, "PORTAL_DELETED", Misconfigured),
-    (410, "PORTAL_DELETED", Misconfigured),
-    (401, "PAYMENT_REQUIRED", Misconfigured),
+    (400, "INVALID_REQUEST", ShutOut),
+    (500, "PORTAL_DELETED", ShutOut),
+    (410, "PORTAL_DELETED", ShutOut),
+    (401, "PAYMENT_REQUIRED", ShutOut),
 ]
 
 METHOD_PROBLEMS = [
@@ -74,8 +76,9 @@ METHOD_PROBLEMS = [
 @pytest.mark.parametrize(("status", "code", "error"), SYSTEM_CODES)
 def test_system_code_counts_whatever_its_case(canned, status, code, error, spell):
     canned.problem(READ, spell(code), "In the portal's own words", status=status)
-    with pytest.raises(error, match="In the portal's own words"):
+    with pytest.raises(error, match="In the portal's own words") as raised:
         canned.client.call(READ, id=1)
+    assert type(raised.value) is error
 
 
 @pytest.mark.parametrize(("code", "description", "error"), METHOD_PROBLEMS)
@@ -92,11 +95,35 @@ def test_item_type_that_is_switched_off_is_no_missing_record(canned):
         canned.client.call("crm.item.get", entityTypeId=31, id=1)
 
 
-@pytest.mark.parametrize(("status", "error"), [(403, Misconfigured), (400, RemoteRejected)])
-def test_access_denied_is_the_plans_by_403_and_the_records_by_400(canned, status, error):
-    canned.problem(READ, "ACCESS_DENIED", "Access denied!", status=status)
+@pytest.mark.parametrize("status", [400, 403])
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("REST API is available only on commercial plans", ShutOut),
+        ("REST is available only on commercial plans.", ShutOut),
+        ("Access denied!", RemoteRejected),
+        ("Access denied! Application context required", RemoteRejected),
+    ],
+)
+def test_access_denied_is_the_plans_or_the_records_by_its_words(canned, status, words, error):
+    canned.problem(READ, "ACCESS_DENIED", words, status=status)
     with pytest.raises(error):
         canned.client.call(READ, id=1)
+
+
+@pytest.mark.parametrize(("status", "error"), [(401, ShutOut), (403, Misconfigured), (404, ShutOut)])
+def test_error_without_words_is_told_by_its_status(canned, status, error):
+    canned.problem(READ, "", status=status)
+    with pytest.raises(error) as raised:
+        canned.client.call(READ, id=1)
+    assert type(raised.value) is error
+
+
+def test_unknown_method_is_no_portal_that_is_gone(canned):
+    canned.problem(READ, "ERROR_METHOD_NOT_FOUND", "Method not found!", status=404)
+    with pytest.raises(Misconfigured) as raised:
+        canned.client.call(READ, id=1)
+    assert not isinstance(raised.value, ShutOut)
 
 
 def test_rejection_keeps_the_portals_code(canned):
@@ -111,24 +138,36 @@ def test_blocked_method_waits_for_a_bucket_of_its_window_to_run_out(canned):
     with pytest.raises(RateLimited) as raised:
         canned.client.call(READ, id=1)
     assert raised.value.retry_after_seconds == 60
-    assert canned.bucket.penalties == []  # the other methods go on
+    assert canned.governor.refusals == []  # the other methods go on
+    assert [told.refused for told in canned.governor.settled] == [{READ}]
 
 
 def test_unexpected_503_makes_everybody_step_back(canned):
     canned.problem(READ, "QUERY_LIMIT_EXCEEDED", status=503)
     with pytest.raises(RateLimited):
         canned.client.call(READ, id=1)
-    assert len(canned.bucket.penalties) == 1
+    assert canned.governor.refusals == [Lane.LIVE]
 
 
 @pytest.mark.parametrize(
-    ("code", "status"), [("OVERLOAD_LIMIT", 503), ("INTERNAL_SERVER_ERROR", 500), ("NOT_FOUND", 400)]
+    ("code", "status", "error", "is_final"),
+    [("OVERLOAD_LIMIT", 503, ShutOut, True), ("INTERNAL_SERVER_ERROR", 500, RemoteUnavailable, False)],
 )
-def test_other_refusals_do_not_slow_anybody(canned, code, status):
-    canned.problem(READ, code, status=status)
-    with pytest.raises((Misconfigured, RemoteUnavailable, LinkBroken)):
+def test_portal_that_is_shut_or_broken_is_told_as_a_failure(canned, code, status, error, is_final):
+    canned.problem(WRITE, code, "In the portal's own words", status=status)
+    with pytest.raises((error, OutcomeUnknown)):
+        canned.client.call(WRITE, id=1)
+    assert canned.governor.refusals == []
+    told = [(failure.cause, failure.is_final) for failure in canned.governor.failures]
+    assert told == [(error.cause, is_final)]  # never outcome_unknown: that is one record's matter
+
+
+def test_answer_that_nobody_need_wait_for_is_a_portal_that_is_well(canned):
+    canned.problem(READ, "NOT_FOUND", status=400)
+    with pytest.raises(LinkBroken):
         canned.client.call(READ, id=1)
-    assert canned.bucket.penalties == []
+    assert (canned.governor.refusals, canned.governor.failures) == ([], [])
+    assert [(told.spent, told.refused, told.is_lost) for told in canned.governor.settled] == [({}, set(), False)]
 
 
 @pytest.mark.parametrize("code", ["INTERNAL_SERVER_ERROR", "ERROR_UNEXPECTED_ANSWER"])
@@ -167,16 +206,18 @@ def test_200_with_an_error_inside_is_that_error(canned):
         canned.client.call("crm.contact.company.items.get", id=1)
 
 
-@pytest.mark.parametrize(("status", "error"), [(403, Misconfigured), (404, Misconfigured), (401, Misconfigured)])
+@pytest.mark.parametrize(("status", "error"), [(403, Misconfigured), (404, ShutOut), (401, ShutOut)])
 def test_page_with_a_client_error_is_told_by_its_status(canned, status, error):
     canned.answer(READ, status=status, body=HTML, content_type="text/html")
-    with pytest.raises(error):
+    with pytest.raises(error) as raised:
         canned.client.call(READ, id=1)
+    assert type(raised.value) is error
 
 
-def test_renamed_portal_is_not_followed(canned):
-    canned.answer(READ, status=302, body="", headers={"Location": "https://renamed.example/rest/"})
-    with pytest.raises(Misconfigured, match="address has changed"):
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_renamed_portal_is_not_followed(canned, status):
+    canned.answer(READ, status=status, body="", headers={"Location": "https://renamed.example/rest/"})
+    with pytest.raises(ShutOut, match=r"address has changed.*B24_WEBHOOK_URL"):
         canned.client.call(READ, id=1)
     assert len(canned.mock.calls) == 1
 

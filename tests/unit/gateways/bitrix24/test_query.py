@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from sandbox.portal.batch import method_of, resolved
 from sandbox.portal.params import parse_query
-from sync_worker.gateways.bitrix24.query import command_text
+from sync_worker.gateways.bitrix24.query import Result, command_text, has_reference_text, references
+from sync_worker.gateways.bitrix24.query import resolved as resolved_here
 
 KEYS = st.text(alphabet="abcXYZ_019=>!%@.", min_size=1, max_size=8)
 SCALARS = st.one_of(
@@ -79,3 +80,28 @@ def test_empty_list_is_sent_as_an_empty_value_because_it_clears():
 
 def test_method_without_parameters_has_no_question_mark():
     assert command_text("profile", {}) == "profile"
+
+
+PATHS = [(), (0, "ID"), (1, "ID"), (0, "NAME"), (0, "ID", "X"), ("ID",)]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("results", [{"g0_rows": [{"ID": "57"}]}, {"g0_rows": []}, {}])
+def test_reference_resolved_here_is_what_the_portal_makes_of_it(path, results):
+    reference = Result("rows", path)
+    there = resolved(read_command(command_text("m", {"id": [reference]}, prefix="g0_")), results)
+    here = resolved_here({"id": (reference,)}, {key.removeprefix("g0_"): value for key, value in results.items()})
+    assert as_php(here) == as_php(there)
+
+
+def test_references_are_found_wherever_they_stand():
+    params = {"id": Result("a"), "fields": {"X": [1, Result("b", ("ID",))], "Y": "text"}}
+    assert {reference.key for reference in references(params)} == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("value", "looks_so"),
+    [({"A": ["x", {"B": "см. $result[a]"}]}, True), ({"A": "$result"}, False), (Result("a"), False), (5, False)],
+)
+def test_text_that_looks_like_a_reference_is_seen(value, looks_so):
+    assert has_reference_text(value) is looks_so

@@ -1,0 +1,338 @@
+"""When the calls of one lane leave, and with whom: the strategy of its group commit.
+
+With tokens to spare a call goes at once, alone. With few, it waits for the requests under way, as a database commit
+waits for the disk, and with none for the next token; whoever comes meanwhile goes along.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from sync_worker.domain.budget import BATCH, Permit, Spent
+from sync_worker.domain.identity import Lane
+from sync_worker.errors import (
+    OutcomeUnknown,
+    RateLimited,
+    RemoteUnavailable,
+    ShutOut,
+    StoreUnavailable,
+    SyncError,
+)
+from sync_worker.gateways.bitrix24.commands import MAX_BATCH, Batch, Command, Group
+from sync_worker.gateways.bitrix24.joining import Request, arrange, distribute, first_to_leave, within
+from sync_worker.gateways.bitrix24.problems import is_operating_limit, problem_error
+from sync_worker.gateways.bitrix24.throttle import Governor
+from sync_worker.gateways.bitrix24.transport import NoReplyError, Reply, Transport
+from sync_worker.gateways.group_commit import GroupCommit, Journey, Ticket
+
+logger = logging.getLogger(__name__)
+
+PLENTY = 0.5  # while more than this share of the burst is free, nobody waits for company
+LONGEST_GATHERING_SECONDS = 0.5  # about as long as a token takes to come
+SHORT_BLOCK_SECONDS = 2.0  # a method that is blocked for less is waited for in line
+
+Line = GroupCommit[Group, Batch]
+Caller = Ticket[Group, Batch]
+
+
+class BatchesSpentError(Exception):
+    """The portal bills batches as such, and their running time is spent: send the commands one by one."""
+
+
+class Departures:
+    """One lane of one portal, in one process."""
+
+    def __init__(self, *, lane: Lane, transport: Transport, governor: Governor, sleep: Callable[[float], None]) -> None:
+        self.line: Line = GroupCommit(self._travel)
+        self._lane = lane
+        self._transport = transport
+        self._governor = governor
+        self._sleep = sleep
+        self._returned = threading.Condition()
+        self._under_way = 0
+        self._spare = 1.0
+        self._cost_seconds: dict[str, float] = {}
+
+    def _travel(self, journey: Journey[Group, Batch]) -> None:
+        self._gather(journey)
+        permit, aboard = self._board(journey)
+        if not aboard:
+            return
+        with self._returned:
+            self._under_way += 1
+        try:
+            self._send(arrange([group for _, group in aboard]), [caller for caller, _ in aboard], permit)
+        except (KeyboardInterrupt, SystemExit):
+            for caller, group in aboard:  # it is this thread's alone; the others only lose their answers
+                caller.fail(_lost("call", NoReplyError("broken off", was_sent=True), is_write=group.is_write))
+            raise
+        finally:
+            with self._returned:
+                self._under_way -= 1
+                self._returned.notify_all()
+
+    # --- who leaves, and when ----------------------------------------------------------------------------------------
+
+    def _gather(self, journey: Journey[Group, Batch]) -> None:
+        """With few tokens left, wait for the requests under way: their callers' next calls go along."""
+        if self._spare >= PLENTY or _commands(journey) >= MAX_BATCH:
+            return
+        with self._returned:
+            self._returned.wait_for(lambda: not self._under_way, timeout=LONGEST_GATHERING_SECONDS)
+
+    def _board(self, journey: Journey[Group, Batch]) -> tuple[Permit, list[tuple[Caller, Group]]]:
+        """Wait for the budget; then depart with those who may go. Nobody goes where their methods are all blocked.
+
+        Errors: RateLimited and CircuitOpen, for the first in line.
+        """
+        is_paid = False
+        while True:
+            callers = journey.waiting()
+            places = first_to_leave([caller.item for caller in callers], cost_seconds=self._cost_seconds)
+            request = arrange([group for _, group in places])
+            permit = self._governor.take(self._lane, request.methods(), is_batch=request.is_batch, is_paid=is_paid)
+            self._cost_seconds |= permit.cost_seconds
+            if permit.wait_seconds <= 0:
+                break
+            self._sleep(permit.wait_seconds)
+            is_paid = permit.is_reserved
+        self._spare = permit.spare
+        return permit, self._depart(journey, [(callers[place], group) for place, group in places], permit)
+
+    def _depart(
+        self, journey: Journey[Group, Batch], chosen: Sequence[tuple[Caller, Group]], permit: Permit
+    ) -> list[tuple[Caller, Group]]:
+        if permit.is_probe:
+            aboard = list(chosen[:1])
+            journey.depart([chosen[0][0]])
+            return aboard
+        if BATCH in permit.blocked_seconds:
+            self._send_singly(journey, chosen[0][0])
+            return []
+        groups = [group for _, group in chosen]
+        kept = within(groups, permit.allowed)
+        request = arrange(groups)
+        aboard, late = [], []
+        for place, ((caller, _), group) in enumerate(zip(chosen, kept, strict=True)):
+            if group is None:
+                late.append((caller, _blocked(request.methods_of(place), permit)))
+            else:
+                aboard.append((caller, group))
+        if permit.allowed and not aboard:
+            self._settle(permit, {}, is_failed=True)  # nothing leaves: what was reserved for it is free again
+        self._turn_away(journey, [caller for caller, _ in aboard], late)
+        return aboard
+
+    def _send_singly(self, journey: Journey[Group, Batch], first: Caller) -> None:
+        """No budget for batches. A group of one never needed one: it is told to come again without company."""
+        journey.depart([first])
+        if len(first.item.commands) > 1:
+            first.fail(BatchesSpentError())
+            return
+        request = arrange([first.item])
+        alone = self._governor.take(self._lane, request.methods(), is_batch=False, is_paid=False)
+        while alone.wait_seconds > 0:
+            self._sleep(alone.wait_seconds)
+            alone = self._governor.take(self._lane, request.methods(), is_batch=False, is_paid=alone.is_reserved)
+        if within([first.item], alone.allowed) == [None]:
+            first.fail(_blocked(request.methods_of(0), alone))
+            return
+        self._send(request, [first], alone)
+
+    def _turn_away(
+        self, journey: Journey[Group, Batch], aboard: Sequence[Caller], late: Sequence[tuple[Caller, RateLimited]]
+    ) -> None:
+        """Those whose method is blocked for long come back later; a short block is waited for in line."""
+        refused = [(caller, error) for caller, error in late if _wait_seconds(error) > SHORT_BLOCK_SECONDS]
+        journey.depart([*aboard, *(caller for caller, _ in refused)])
+        for caller, error in refused:
+            caller.fail(error)
+        if late and not aboard and not refused:
+            self._sleep(min(_wait_seconds(error) for _, error in late))
+
+    # --- sending -----------------------------------------------------------------------------------------------------
+
+    def _send(self, request: Request, callers: Sequence[Caller], permit: Permit) -> None:
+        waited_seconds = sum(time.monotonic() - caller.came_at for caller in callers)
+        try:
+            reply = self._post(request)
+        except NoReplyError as failure:
+            for caller in callers:
+                caller.fail(_lost(_name(request), failure, is_write=caller.item.is_write))
+            self._note_failure(permit, _lost(_name(request), failure, is_write=False), is_lost=failure.was_sent)
+            return
+        if reply.problem or (request.is_batch and not isinstance(reply.body["result"], dict)):
+            self._refuse(request, callers, permit, reply)
+            return
+        answers = _answers(request, reply)
+        refused = _refused_methods(request, answers["result_error"])
+        batches = distribute(request, answers["result"], answers["result_error"], error_of=_own_error)
+        for caller, batch in zip(callers, batches, strict=True):
+            caller.answer(batch)
+        self._settle(permit, _spent(request, reply, answers), waited_seconds=waited_seconds, refused=refused)
+
+    def _post(self, request: Request) -> Reply:
+        if not request.is_batch:
+            ((_, command),) = request.commands.items()
+            return self._transport.post(command.method, command.params)
+        return self._transport.post(BATCH, {"halt": int(request.halt), "cmd": request.texts()})
+
+    def _refuse(self, request: Request, callers: Sequence[Caller], permit: Permit, reply: Reply) -> None:
+        """The request as a whole came to nothing. Where it was a single command, that may be its own error."""
+        name = _name(request)
+        worst = _whole_error(name, reply, is_write=False)
+        if not request.is_batch and _is_own(worst):
+            self._answer_with_own_error(request, callers, reply)
+        else:
+            for caller in callers:
+                caller.fail(_whole_error(name, reply, is_write=caller.item.is_write))
+        if isinstance(worst, ShutOut):
+            self._note_failure(permit, worst, is_final=True)
+        elif isinstance(worst, RemoteUnavailable):
+            self._note_failure(permit, worst, is_lost=True)
+        elif isinstance(worst, RateLimited) and not is_operating_limit(reply.body):
+            self._note_refusal()
+            self._settle(permit, {})
+        else:
+            self._settle(permit, {}, refused=[name] if isinstance(worst, RateLimited) else [])
+
+    def _answer_with_own_error(self, request: Request, callers: Sequence[Caller], reply: Reply) -> None:
+        """A list that was refused tells nothing of its rows: each is asked for by itself."""
+
+        def error_of(command: Command, problem: Any) -> SyncError:
+            return problem_error(command.method, reply.status, problem, is_write=command.is_write)
+
+        problems = dict.fromkeys(request.commands, reply.body)
+        for caller, batch in zip(callers, distribute(request, {}, problems, error_of=error_of), strict=True):
+            caller.answer(batch)
+
+    # --- what the governor is told -----------------------------------------------------------------------------------
+
+    def _settle(self, permit: Permit, spent: Mapping[str, Spent], **how: Any) -> None:
+        """The callers have their answers: what goes wrong now must not reach them."""
+        try:
+            self._governor.settle(permit, self._lane, spent, **how)
+        except StoreUnavailable as error:
+            logger.warning("what a request to Bitrix24 took could not be noted: %s", error)
+
+    def _note_refusal(self) -> None:
+        try:
+            self._governor.refused(self._lane)
+        except StoreUnavailable as error:
+            logger.warning("a refusal by Bitrix24 could not be noted: %s", error)
+
+    def _note_failure(self, permit: Permit, error: SyncError, *, is_final: bool = False, is_lost: bool = False) -> None:
+        try:
+            is_opened = self._governor.failed(error.cause, str(error), is_final=is_final)
+        except StoreUnavailable as unavailable:
+            logger.warning("a failure of Bitrix24 could not be noted: %s", unavailable)
+            return
+        if is_opened:
+            logger.error("Bitrix24 is shut to us; events wait, and one call probes now and then: %s", error)
+        self._settle(permit, {}, is_lost=is_lost, is_failed=True)
+
+
+def _commands(journey: Journey[Group, Batch]) -> int:
+    return sum(len(caller.item.commands) for caller in journey.waiting())
+
+
+def _name(request: Request) -> str:
+    return BATCH if request.is_batch else next(iter(request.commands.values())).method
+
+
+def _blocked(methods: Collection[str], permit: Permit) -> RateLimited:
+    spent = sorted(set(methods) & permit.blocked_seconds.keys())
+    seconds = max((permit.blocked_seconds[method] for method in spent), default=1.0)
+    return RateLimited(
+        f"the running time of {', '.join(spent or sorted(methods))} is spent for the next {seconds:.0f} s",
+        retry_after_seconds=seconds,
+    )
+
+
+def _wait_seconds(error: RateLimited) -> float:
+    return error.retry_after_seconds or 0.0
+
+
+def _lost(name: str, failure: NoReplyError, *, is_write: bool) -> SyncError:
+    """The answer is lost: a read may be repeated, of a write nobody knows whether it was done."""
+    kind = OutcomeUnknown if is_write and failure.was_sent else RemoteUnavailable
+    return kind(f"Bitrix24 {name}: {failure}")
+
+
+def _whole_error(name: str, reply: Reply, *, is_write: bool) -> SyncError:
+    if reply.status < 300 and "error" not in reply.body:
+        what = "the answer is no batch result" if "result" in reply.body else "the answer has no result"
+        return _lost(name, NoReplyError(what, was_sent=True), is_write=is_write)
+    return problem_error(name, reply.status, reply.body, is_write=is_write)
+
+
+def _is_own(error: SyncError) -> bool:
+    """An answer to this very command, from a portal that is well."""
+    return not isinstance(error, (RateLimited, RemoteUnavailable, ShutOut))
+
+
+def _own_error(command: Command, problem: Any) -> SyncError:
+    if problem is None:
+        failure = NoReplyError("the answer says nothing of it", was_sent=True)
+        return _lost(command.method, failure, is_write=command.is_write)
+    return problem_error(command.method, 200, problem, is_write=command.is_write)
+
+
+def _answers(request: Request, reply: Reply) -> dict[str, Any]:
+    """The maps of a batch, each a dict: PHP writes an empty map as []. A single answer looks like a batch of one."""
+    if not request.is_batch:
+        ((key, _),) = request.commands.items()
+        times = {key: reply.body.get("time")}
+        return {"result": {key: reply.body["result"]}, "result_error": {}, "result_time": times}
+    maps = {name: _as_map(reply.body["result"].get(name)) for name in ("result", "result_error", "result_time")}
+    return {**maps, "result_error": {key: _as_problem(problem) for key, problem in maps["result_error"].items()}}
+
+
+def _as_map(value: Any) -> dict[str, Any]:
+    """A PHP map whose keys happen to be 0, 1, 2 ... is written as a list. What is no map says nothing."""
+    if isinstance(value, list):
+        return {str(index): inner for index, inner in enumerate(value)}
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _as_problem(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {"error_description": str(value)}
+
+
+def _refused_methods(request: Request, problems: Mapping[str, Any]) -> set[str]:
+    return {
+        request.commands[key].method
+        for key, problem in problems.items()
+        if key in request.commands and is_operating_limit(problem)
+    }
+
+
+def _spent(request: Request, reply: Reply, answers: Mapping[str, Any]) -> dict[str, Spent]:
+    """Running time by method, and the batch's own where the portal bills that."""
+    spent: dict[str, Spent] = {}
+    for key, when in answers["result_time"].items():
+        if key in request.commands:
+            method = request.commands[key].method
+            spent[method] = _more(spent.get(method), _as_map(when))
+    whole = _as_map(reply.body.get("time"))
+    if request.is_batch and whole.get("operating") is not None:
+        spent[BATCH] = _more(None, whole)
+    return spent
+
+
+def _more(before: Spent | None, when: Mapping[str, Any]) -> Spent:
+    """One command more; the last one's `operating` is the newest sum."""
+    return Spent(
+        commands=(before.commands if before else 0) + 1,
+        seconds=(before.seconds if before else 0.0) + float(when.get("processing") or when.get("duration") or 0.0),
+        operating_seconds=_number(when.get("operating"), before.operating_seconds if before else None),
+        resets_at=_number(when.get("operating_reset_at"), before.resets_at if before else None),
+    )
+
+
+def _number(value: Any, otherwise: float | None) -> float | None:
+    return otherwise if value is None else float(value)
