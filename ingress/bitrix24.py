@@ -28,6 +28,7 @@ class Meaning:
     entity: EntityKind
     type: RecordType
     change: Change
+    whole: bool = False  # about a part of it that its card does not show
 
 
 _RECORDS = {
@@ -101,7 +102,14 @@ def read_event(form: Mapping[str, Any], *, seen_at: datetime, tokens: tuple[str,
 
 def bitrix24_event(meaning: Meaning, id_: str, *, seen_at: datetime) -> ChangeEvent:
     record = RecordRef(system=System.BITRIX24, type=meaning.type, id=id_)
-    return ChangeEvent(entity=meaning.entity, record=record, change=meaning.change, seen_at=seen_at, trace=new_trace())
+    return ChangeEvent(
+        entity=meaning.entity,
+        record=record,
+        change=meaning.change,
+        seen_at=seen_at,
+        trace=new_trace(),
+        whole=meaning.whole,
+    )
 
 
 def bitrix24_misfit(
@@ -141,7 +149,7 @@ def _read_address(code: str, fields: Mapping[str, Any], raw: Mapping[str, Any], 
         return bitrix24_misfit(raw, _no_id("data[FIELDS][ANCHOR_TYPE_ID]"), seen_at=seen_at, entity=EntityKind.CONTACT)
     if anchor_type not in _ANCHORS:
         return Ignored(code=code)
-    meaning = Meaning(entity=EntityKind.CONTACT, type=_ANCHORS[anchor_type], change=Change.CHANGED)
+    meaning = Meaning(entity=EntityKind.CONTACT, type=_ANCHORS[anchor_type], change=Change.CHANGED, whole=True)
     return _read_record(meaning, {"ID": fields.get("ANCHOR_ID")}, raw, seen_at)
 
 

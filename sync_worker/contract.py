@@ -15,7 +15,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_dump, post_load
 
-from sync_worker.domain.identity import EntityKind, RecordRef, RecordType, System
+from sync_worker.domain.identity import EntityKind, Lane, RecordRef, RecordType, System
 
 EXCHANGE = (
     "sync"  # a topic exchange: RabbitMQ's native delays ignore direct ones (reference: kombu native delayed delivery)
@@ -25,25 +25,39 @@ UPKEEP_QUEUE = "upkeep"
 MISFIT_TASK = "sync.misfit"
 RELEASE_TASK = "sync.release_parked"
 REQUEUE_TASK = "sync.requeue_lost"
+STOCK_TASK = "sync.take_stock"
 ACCEPTED_KEY = "accepted"
 """On Redis: a hash of the messages that were accepted and not yet handled, by task id.
 
 A Redis worker takes a message out of its list before it notes that it holds it, so a Redis that dies in between loses
 it. The ledger is written before the message is sent, and what is in neither place is sent again.
 """
+EVENTS_TALLY_KEY = "sync:tally:events"
+"""In the state's Redis: a hash, "<entity> <lane> <outcome>" -> how many events came to that."""
+BUDGET_TALLY_KEY = "sync:tally:budget:bitrix24"
+"""In the state's Redis: a hash, "<lane> <field of LaneUse>" -> a count, or seconds."""
+BUDGET_STOCK_KEY = "sync:stock:budget:bitrix24"
+"""In the state's Redis: a hash of how the budget stood some seconds ago (store/stock.py); gone when nobody looks."""
+PARKED_KEY = "sync:parked:events"
+DEAD_CAUSES_KEY = "sync:dead:causes"
+"""In the state's Redis: a set; of each cause there is a sorted set of letters, `dead_cause_key`."""
+
+
+def dead_cause_key(cause: str) -> str:
+    return f"sync:dead:cause:{cause}"
 
 
 def task_name(entity: EntityKind) -> str:
     return f"sync.{entity}"
 
 
-def queue_name(entity: EntityKind, *, bulk: bool = False) -> str:
+def queue_name(entity: EntityKind, lane: Lane = Lane.LIVE) -> str:
     """The queue of live work, or its twin for replay, backfill and sweeps."""
-    return f"{entity}.bulk" if bulk else entity.value
+    return entity.value if lane is Lane.LIVE else f"{entity}.{lane}"
 
 
 def all_queues() -> tuple[str, ...]:
-    return (*(queue_name(kind, bulk=bulk) for bulk in (False, True) for kind in EntityKind), UPKEEP_QUEUE)
+    return (*(queue_name(kind, lane) for lane in Lane for kind in EntityKind), UPKEEP_QUEUE)
 
 
 class Change(StrEnum):
@@ -77,6 +91,13 @@ class ChangeEvent:
     onec: OnecState | None = None
     attempts: int = 0  # tries that failed so far; waiting for the rate limit is no try
     letter: str | None = None  # the dead letter that this is a replay of
+    lane: Lane = Lane.LIVE  # what it causes stays in its lane
+    whole: bool = False  # about a part of the record (requisite, address) or all of it: its card alone will not do
+
+    @property
+    def is_doorbell(self) -> bool:
+        """True where it says no more than "look": of several the last one is as good as all."""
+        return self.onec is None and self.change is Change.CHANGED
 
     @classmethod
     def load(cls, message: Mapping[str, Any]) -> ChangeEvent:
@@ -133,6 +154,8 @@ class ChangeEventSchema(_Strict):
     onec = fields.Nested(OnecStateSchema, load_default=None, allow_none=True)
     attempts = fields.Integer(load_default=0)
     letter = fields.String(load_default=None, allow_none=True)
+    lane = fields.Enum(Lane, by_value=True, load_default=Lane.LIVE)
+    whole = fields.Boolean(load_default=False)
 
     @post_load
     def build(self, values: dict[str, Any], **_: Any) -> ChangeEvent:
@@ -192,11 +215,10 @@ class TaskMessage:
     correlation_id: str
 
 
-def event_message(event: ChangeEvent, *, bulk: bool = False) -> TaskMessage:
-    """The message that makes a worker look at `event.record`."""
-    return _message(
-        task_name(event.entity), queue_name(event.entity, bulk=bulk), {"event": event.dump()}, event.describe()
-    )
+def event_message(event: ChangeEvent) -> TaskMessage:
+    """The message that makes a worker look at `event.record`, for the queue of its lane."""
+    queue = queue_name(event.entity, event.lane)
+    return _message(task_name(event.entity), queue, {"event": event.dump()}, event.describe())
 
 
 def misfit_message(misfit: Misfit) -> TaskMessage:
@@ -262,15 +284,22 @@ def new_trace() -> str:
 __all__ = [
     "ACCEPTED_KEY",
     "BROKER_KEY_PREFIX",
+    "BUDGET_STOCK_KEY",
+    "BUDGET_TALLY_KEY",
+    "DEAD_CAUSES_KEY",
+    "EVENTS_TALLY_KEY",
     "EXCHANGE",
     "MISFIT_TASK",
+    "PARKED_KEY",
     "RELEASE_TASK",
     "REQUEUE_TASK",
+    "STOCK_TASK",
     "UPKEEP_QUEUE",
     "Accepted",
     "Change",
     "ChangeEvent",
     "EntityKind",
+    "Lane",
     "Misfit",
     "OnecState",
     "RecordRef",
@@ -279,6 +308,7 @@ __all__ = [
     "TaskMessage",
     "ValidationError",
     "all_queues",
+    "dead_cause_key",
     "event_message",
     "misfit_message",
     "new_trace",

@@ -31,8 +31,8 @@ class CeleryOutbox:
         self._send_task = send_task
         self._ledger = ledger
 
-    def publish(self, event: ChangeEvent, *, bulk: bool = False) -> None:
-        message = event_message(event, bulk=bulk)
+    def publish(self, event: ChangeEvent) -> None:
+        message = event_message(event)
         accepted = Accepted.of(message, at=time.time())
         self._ledger.note(message.correlation_id, accepted)
         self._put(message.correlation_id, accepted)

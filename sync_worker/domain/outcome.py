@@ -14,3 +14,5 @@ class Outcome(StrEnum):
     SKIPPED = "skipped"  # the rules say that this record does not travel
     OFF = "off"  # the 1C base does not offer this entity
     PARKED = "parked"  # waits behind the record's dead letter
+    COVERED = "covered"  # the record was read since, with success
+    GATHERED = "gathered"  # waits a moment, so that a storm of the record's doorbells becomes one

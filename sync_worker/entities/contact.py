@@ -61,6 +61,7 @@ class CounterpartyRecord:
     is_deleted: bool = False  # 1C: marked for deletion
     is_ours: bool = False  # Bitrix24: one of "my companies", the seller itself
     company_id: str | None = None  # Bitrix24 contacts: the company they belong to
+    is_whole: bool = True  # False: only the card was read, the rest is remembered; it cannot be written with
     native: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)  # what the gateway that read it
     # needs in order to write it; opaque to everybody else
 

@@ -28,7 +28,7 @@ class Deal:
     fields: Mapping[str, Any] = field(default_factory=dict)
     company: RecordRef | None = None
     contact: RecordRef | None = None  # the primary one
-    past_stages: tuple[tuple[str, datetime], ...] = ()  # (stage, when it was reached), newest first
+    past_stages: tuple[tuple[str, datetime], ...] = ()  # (stage, when it was reached); the flow fills it, if need be
     onec_id: str | None = None  # what UF_CRM_1C_ID says
 
     @property

@@ -1,7 +1,7 @@
 """Who is who on both sides: two hashes, one by each side's record.
 
 Shape: `sync:link:bitrix24`: "contact:42" -> "counterparty:<uuid>", and `sync:link:onec` the other way round.
-A tombstone's value ends in " deleted_in=<system>".
+A tombstone's value ends in " deleted_in=<system>". `sync:owner:bitrix24`: "requisite:5" -> "company:7".
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class RedisLinks:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._save = load_script(client, "save_link")
+        self._rings_for_parts = False
 
     @translating()
     def find(self, ref: RecordRef) -> Link | None:
@@ -45,6 +46,12 @@ class RedisLinks:
     def find_owner(self, part: RecordRef) -> RecordRef | None:
         value: Any = self._client.hget(_owner_key(part), part.key)
         return None if value is None else _read_ref(part.system, value)
+
+    @translating()
+    def rings_for_parts(self) -> bool:
+        """True once the owner of any of the portal's parts was remembered. That is asked until it is so."""
+        self._rings_for_parts = self._rings_for_parts or bool(self._client.exists(f"sync:owner:{System.BITRIX24}"))
+        return self._rings_for_parts
 
     @translating()
     def count(self) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sync_worker.contract import ChangeEvent
+from dataclasses import replace
+
+from sync_worker.contract import ChangeEvent, Lane
 
 
 def newer_event(first: ChangeEvent, second: ChangeEvent) -> ChangeEvent:
@@ -17,3 +19,17 @@ def newer_event(first: ChangeEvent, second: ChangeEvent) -> ChangeEvent:
     if (first.onec is None) != (second.onec is None):
         return second if first.onec is None else first
     return first if first.seen_at > second.seen_at else second
+
+
+def merged_event(first: ChangeEvent, second: ChangeEvent) -> ChangeEvent:
+    """The newer of the two, with what the older one asks for besides.
+
+    It is live if either is, looks at the whole record if either has to, and stays the replay of its letter.
+    """
+    newer = newer_event(first, second)
+    return replace(
+        newer,
+        lane=Lane.LIVE if Lane.LIVE in (first.lane, second.lane) else Lane.BULK,
+        whole=first.whole or second.whole,
+        letter=newer.letter or first.letter or second.letter,
+    )

@@ -14,7 +14,7 @@ import redis
 
 from sync_worker.contract import ChangeEvent
 from sync_worker.store.client import load_script, translating
-from sync_worker.store.newer import newer_event
+from sync_worker.store.newer import merged_event
 
 LEASE_SECONDS = 60  # a releaser that has not queued an event by then is taken for dead
 
@@ -31,11 +31,11 @@ class RedisParked:
 
     @translating()
     def park(self, event: ChangeEvent, *, ready_at: datetime, reason: str) -> None:
-        """Set it aside. Of two of one record the newer event is kept, and the earlier time."""
+        """Set it aside. Two of one record become one (newer.merged_event), at the earlier time."""
         name = _name(event)
         while True:
             content: Any = self._client.hget(_EVENTS, name)
-            kept = event if content is None else newer_event(_read_event(content), event)
+            kept = event if content is None else merged_event(_read_event(content), event)
             args = [name, content or "", _write(kept, reason), _milliseconds(ready_at)]
             if self._park(keys=_KEYS, args=args):
                 return
@@ -50,9 +50,9 @@ class RedisParked:
         return [_read_event(content) for content in contents]
 
     @translating()
-    def forget(self, event: ChangeEvent) -> None:
-        """It is in the queue. Where its record was parked again since its release, that stays."""
-        self._forget(keys=_KEYS, args=[_name(event)])
+    def forget(self, *events: ChangeEvent) -> None:
+        """They are in their queues. Where a record was parked again since its release, that stays."""
+        self._forget(keys=_KEYS, args=[_name(event) for event in events])
 
     @translating()
     def count(self) -> int:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from sync_worker.contract import Change, ChangeEvent
+from sync_worker.contract import ChangeEvent
 from sync_worker.domain.identity import EntityKind, RecordRef, RecordType
-from sync_worker.domain.link import Link, Memory
 from sync_worker.domain.outcome import Outcome
 from sync_worker.domain.values import fingerprint
-from sync_worker.entities.lead import qualifies
-from sync_worker.sync.one_way import gone, known_partner
+from sync_worker.entities.lead import Lead, qualifies
+from sync_worker.entities.results import Upserted
+from sync_worker.sync.one_way import send
 from sync_worker.sync.ports import Leads, Links, Locks, Memories, OnecDocuments
-
-ENTITY = EntityKind.LEAD
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,28 +28,25 @@ class LeadFlow:
         return event.record
 
     def handle(self, event: ChangeEvent) -> Outcome:
-        ref = event.record
-        with self.locks.hold(str(ref)):
-            return gone(ref, self.links) if event.change is Change.DELETED else self._send(ref)
+        return send(event, EntityKind.LEAD, RecordType.LEAD, self)
 
-    def _send(self, ref: RecordRef) -> Outcome:
-        lead = self.leads.read(ref)
-        if lead is None:
-            return gone(ref, self.links)
-        link = self.links.find(ref)
-        if link is not None and link.deleted_in:
-            return Outcome.SKIPPED
-        known = known_partner(ref, RecordType.LEAD, lead.onec_id, self.links)
-        if known is None and not qualifies(lead, self.qualified_statuses):
-            return Outcome.SKIPPED
+    # --- port Sender: what is special to a lead ----------------------------------------------------------------------
+
+    def read(self, ref: RecordRef) -> Lead | None:
+        return self.leads.read(ref)
+
+    def travels(self, lead: Lead, *, is_sent: bool) -> bool:
+        return is_sent or qualifies(lead, self.qualified_statuses)
+
+    def fingerprint(self, lead: Lead) -> str:
+        return fingerprint(self._fields(lead))
+
+    def upsert(self, lead: Lead, known: RecordRef | None) -> Upserted:
+        return self.onec.upsert_lead(lead.ref.external_id, self._fields(lead), known=known)
+
+    def write_back(self, lead: Lead, done: Upserted) -> None:
+        self.leads.write_back(lead.ref, done.ref)
+
+    def _fields(self, lead: Lead) -> dict[str, Any]:
         party = self.links.find(lead.counterparty) if lead.counterparty else None
-        fields = {**lead.fields, "counterparty_ref": party.onec.id if party and not party.deleted_in else None}
-        sent = fingerprint(fields)
-        if link is not None and lead.onec_id == link.onec.id and self.memories.get(ENTITY, ref).sent == sent:
-            return Outcome.ECHO
-        done = self.onec.upsert_lead(ref.external_id, fields, known=known)
-        self.links.save(Link(bitrix24=ref, onec=done.ref))
-        if lead.onec_id != done.ref.id:
-            self.leads.write_back(ref, done.ref)
-        self.memories.save(ENTITY, ref, Memory(sent=sent, sequence=done.sequence, version=done.version))
-        return Outcome.CREATED if done.created else Outcome.UPDATED
+        return {**lead.fields, "counterparty_ref": party.onec.id if party and not party.deleted_in else None}

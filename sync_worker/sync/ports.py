@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from sync_worker.contract import ChangeEvent, OnecState
-from sync_worker.domain.identity import EntityKind, RecordRef
+from sync_worker.domain.identity import EntityKind, Lane, RecordRef
 from sync_worker.domain.link import DeadLetter, Link, Memory
+from sync_worker.domain.rules import Kind
 from sync_worker.entities.contact import CounterpartyRecord, MatchKeys
 from sync_worker.entities.deal import Deal
 from sync_worker.entities.invoice import Invoice, InvoiceCard
@@ -39,6 +40,9 @@ class Links(Protocol):
         """A part (a requisite) belongs to `owner`: its deletion can be understood later."""
 
     def find_owner(self, part: RecordRef) -> RecordRef | None: ...
+
+    def rings_for_parts(self) -> bool:
+        """True once any part's owner was remembered: the portal sends the events of parts too."""
 
 
 class Memories(Protocol):
@@ -90,14 +94,33 @@ class Parked(Protocol):
     def release(self, now: datetime, *, limit: int) -> list[ChangeEvent]:
         """Events whose time has come; each stays parked until `forget` says that it is in the queue."""
 
-    def forget(self, event: ChangeEvent) -> None: ...
+    def forget(self, *events: ChangeEvent) -> None: ...
 
     def count(self) -> int: ...
 
 
+class Reads(Protocol):
+    """When each record was last read with success. A lost entry costs a read, and nothing else."""
+
+    def began(self, entity: EntityKind, ref: RecordRef, *, whole: bool) -> datetime | None:
+        """When the last such read began; `whole`: of those that read more than the card. None where it is not known."""
+
+    def note(self, entity: EntityKind, ref: RecordRef, began: datetime, *, whole: bool) -> None:
+        """Remember that moment, unless a later one is remembered. Errors: StoreUnavailable."""
+
+
+class Tally(Protocol):
+    """What became of all events, counted since the store was new."""
+
+    def count(self, entity: EntityKind, lane: Lane, outcome: str) -> None:
+        """One more. Errors: StoreUnavailable."""
+
+    def events(self) -> Mapping[tuple[EntityKind, Lane, str], int]: ...
+
+
 class Outbox(Protocol):
-    def publish(self, event: ChangeEvent, *, bulk: bool = False) -> None:
-        """Put the event into its queue. Errors: StoreUnavailable."""
+    def publish(self, event: ChangeEvent) -> None:
+        """Put the event into the queue of its lane. Errors: StoreUnavailable."""
 
     def strike(self, task_id: str) -> None:
         """The message's event is in safety: nobody has to look for it. Errors: StoreUnavailable."""
@@ -134,6 +157,16 @@ class CounterpartySide(Protocol):
         """
 
 
+class CounterpartyCards(Protocol):
+    """Bitrix24's counterparties once more, at a third of the price."""
+
+    def read_card(self, ref: RecordRef, *, remembered: Mapping[str, Any], kind: Kind) -> CounterpartyRecord | None:
+        """The card as it is now; what stands in requisite and addresses, and the kind, as remembered.
+
+        Returns a record that is not whole, so that nothing can be written with it; None where it is gone.
+        """
+
+
 class RequisiteOwners(Protocol):
     def owner_of(self, requisite: RecordRef) -> RecordRef | None:
         """The contact or company a requisite belongs to; None where it is gone, or belongs to something else."""
@@ -148,7 +181,10 @@ class Leads(Protocol):
 
 class Deals(Protocol):
     def read(self, ref: RecordRef) -> Deal | None:
-        """With rows, contacts and the stages passed: one call."""
+        """With rows and contacts: one call."""
+
+    def past_stages(self, ref: RecordRef) -> tuple[tuple[str, datetime], ...]:
+        """(stage, when it was reached), newest first; none where the portal does not tell them."""
 
     def write_back(self, ref: RecordRef, onec: RecordRef, *, comment: str | None) -> None:
         """Put the 1C ref on the deal and a comment into its timeline: one call."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sync_worker.errors import (
     BadEvent,
+    CircuitOpen,
     Misconfigured,
     NeedsPerson,
     NotYetLinked,
@@ -20,6 +21,7 @@ LONGEST_COUNTDOWN_SECONDS = 15  # far below the broker's visibility timeout; lon
 LONGEST_WAIT_SECONDS = 900
 HALT_SECONDS = 60
 BUG_ATTEMPTS = 3
+AGED_ATTEMPTS = 3  # an event that is old because an outage was long has its tries all the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class GiveUp:
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """Something is configured wrongly: set aside and alarm; neither attempts nor age count."""
+    """No fault of this event: a remote is shut, or something is configured wrongly. Neither attempts nor age count."""
 
     seconds: int = HALT_SECONDS
 
@@ -53,23 +55,35 @@ class Halt:
 Decision = WaitFor | Park | GiveUp | Halt
 
 
-def decide(error: Exception, *, attempts: int, age_seconds: float, max_age_seconds: float, jitter: float) -> Decision:
-    """`attempts` failed before this one; `age_seconds` since the event was received; `jitter` drawn from [0, 1)."""
+def decide(
+    error: Exception, *, attempts: int, age_seconds: float, max_age_seconds: float, jitter: float, gathers: bool = False
+) -> Decision:
+    """`attempts` failed before this one; `age_seconds` since the event was received; `jitter` drawn from [0, 1).
+
+    `gathers`: events of its record that wait in the store become one, so that is the better place to wait.
+    """
     if isinstance(error, Misconfigured):
         return Halt()
+    if isinstance(error, CircuitOpen):
+        return Halt(_whole(asked_seconds(error, HALT_SECONDS) * (1 + jitter / 2)))
     if isinstance(error, (NeedsPerson, BadEvent)):
         return GiveUp()
     if not isinstance(error, (TryLater, OutcomeUnknown)):
         return GiveUp() if attempts + 1 >= BUG_ATTEMPTS else wait(5 * (1 + jitter))
-    if age_seconds > max_age_seconds:
-        return GiveUp()
     if isinstance(error, RecordBusy):
-        return wait((error.retry_after_seconds or 1) * (1 + jitter), counts=False)
+        turn = wait(asked_seconds(error, 1) * (1 + jitter), counts=False)
+        return Park(turn.seconds, counts=False) if gathers else turn
     if isinstance(error, RateLimited):
-        return wait((error.retry_after_seconds or 5) * (1 + jitter / 2), counts=False)
-    asked = error.retry_after_seconds or 0 if isinstance(error, TryLater) else 0
+        return wait(asked_seconds(error, 5) * (1 + jitter / 2), counts=False)
+    if age_seconds > max_age_seconds and attempts + 1 >= AGED_ATTEMPTS:
+        return GiveUp()
     first = 5 if isinstance(error, NotYetLinked) else 2
-    return wait(max(asked, backoff_seconds(attempts, first=first)) * (1 + jitter / 2))
+    return wait(max(asked_seconds(error, 0), backoff_seconds(attempts, first=first)) * (1 + jitter / 2))
+
+
+def asked_seconds(error: Exception, otherwise: float) -> float:
+    """How long the raiser asks us to wait; `otherwise` where it does not say."""
+    return (error.retry_after_seconds if isinstance(error, TryLater) else None) or otherwise
 
 
 def backoff_seconds(attempts: int, *, first: float) -> float:
@@ -79,5 +93,9 @@ def backoff_seconds(attempts: int, *, first: float) -> float:
 
 def wait(seconds: float, *, counts: bool = True) -> WaitFor | Park:
     """A countdown where it is short, else a place in the store."""
-    whole = max(1, math.ceil(seconds))
+    whole = _whole(seconds)
     return WaitFor(whole, counts) if whole <= LONGEST_COUNTDOWN_SECONDS else Park(whole, counts)
+
+
+def _whole(seconds: float) -> int:
+    return max(1, math.ceil(seconds))

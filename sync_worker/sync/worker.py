@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from sync_worker.contract import Change, ChangeEvent, Misfit
-from sync_worker.domain.identity import EntityKind, RecordRef, System
+from sync_worker.domain.identity import EntityKind, Lane, RecordRef, System
 from sync_worker.domain.link import DeadLetter
 from sync_worker.domain.outcome import Outcome
-from sync_worker.errors import NotYetLinked, SyncError
-from sync_worker.sync.ports import CapabilityCheck, Clock, DeadLetters, Links, Outbox, Parked
+from sync_worker.errors import NotYetLinked, StoreUnavailable, SyncError
+from sync_worker.sync.coalescing import Covered, Gather, judge
+from sync_worker.sync.ports import CapabilityCheck, Clock, DeadLetters, Links, Outbox, Parked, Reads, Tally
 from sync_worker.sync.retry_policy import Decision, GiveUp, Halt, Park, WaitFor, decide
 
 
@@ -35,6 +37,8 @@ class SyncWorker:
     links: Links
     letters: DeadLetters
     parked: Parked
+    reads: Reads
+    tally: Tally
     outbox: Outbox
     clock: Clock
     max_age_hours: int
@@ -44,12 +48,34 @@ class SyncWorker:
     def resolve(self, event: ChangeEvent) -> ChangeEvent | None:
         """The event with the record that it is really about; None where it is about nothing of ours."""
         subject = self.flows[event.entity].subject(event)
-        if subject is None or subject == event.record:
-            return event if subject else None
-        return replace(event, record=subject, change=Change.CHANGED)  # a part was deleted: the whole only changed
+        if subject == event.record:
+            return event
+        if subject is None:
+            self._count(event, Outcome.SKIPPED)
+            return None
+        return replace(event, record=subject, change=Change.CHANGED, whole=True)  # not the card: a part of the record
 
     def handle(self, event: ChangeEvent) -> Outcome:
         """Bring a resolved event's record into agreement. Errors: SyncError, for `settle` to decide upon."""
+        outcome = self._coalesce(event) or self._look(event)
+        self._count(event, outcome)
+        return outcome
+
+    def _coalesce(self, event: ChangeEvent) -> Outcome | None:
+        """The outcome of a doorbell that needs no look of its own; None for all else. One question to the store."""
+        if not event.is_doorbell or event.letter is not None:
+            return None
+        began = self.reads.began(event.entity, event.record, whole=event.whole)
+        judged = judge(rang_at=event.seen_at, began=began, now=self.clock.now())
+        if isinstance(judged, Covered):
+            return Outcome.COVERED
+        if isinstance(judged, Gather):
+            self.parked.park(event, ready_at=judged.until, reason="the record was read a moment ago")
+            return Outcome.GATHERED
+        return None
+
+    def _look(self, event: ChangeEvent) -> Outcome:
+        began = self.clock.now()
         if self.capabilities.missing(event.entity):
             return Outcome.OFF
         letter = self.letters.blocking(event.entity, self._names(event.record))
@@ -57,10 +83,23 @@ class SyncWorker:
             self.letters.park_behind(letter, event)
             return Outcome.PARKED
         replayed = self.letters.get(event.letter) if event.letter else None
-        outcome = self.flows[event.entity].handle(newest_state(event, replayed))
+        event = newest_state(event, replayed)
+        outcome = self.flows[event.entity].handle(event)
+        self._note(event, outcome, began)
         if replayed is not None:
             self._close(replayed)
         return outcome
+
+    def _note(self, event: ChangeEvent, outcome: Outcome, began: datetime) -> None:
+        """What rang before `began` is answered. Said only after the work: a read whose work failed covers nothing."""
+        if event.is_doorbell:
+            whole = event.whole or outcome is Outcome.CREATED  # nobody creates from a card alone
+            with suppress(StoreUnavailable):  # the work is done; a lost entry costs a read
+                self.reads.note(event.entity, event.record, began, whole=whole)
+
+    def _count(self, event: ChangeEvent, outcome: str) -> None:
+        with suppress(StoreUnavailable):  # no event waits for its tally
+            self.tally.count(event.entity, event.lane, outcome)
 
     def settle(self, event: ChangeEvent, error: Exception) -> Decision:
         """Decide what happens next, and see to it that the event is safe: parked, or a dead letter.
@@ -75,6 +114,7 @@ class SyncWorker:
             age_seconds=(now - event.seen_at).total_seconds(),
             max_age_seconds=self.max_age_hours * 3600,
             jitter=random.random(),  # noqa: S311  # spreads retries; no secret depends on it
+            gathers=event.is_doorbell,
         )
         if isinstance(error, NotYetLinked) and error.need is not None:
             self._send_first(event, error.need)
@@ -84,6 +124,7 @@ class SyncWorker:
             self.parked.park(again, ready_at=ready_at, reason=self.mask(str(error)))
         elif isinstance(decision, GiveUp):
             self.letters.add(self._letter(event, error))
+        self._count(event, tallied_as(decision))
         return decision
 
     def keep(self, misfit: Misfit) -> DeadLetter:
@@ -113,15 +154,16 @@ class SyncWorker:
         """
         if letter.record is None or not letter.event:
             raise ValueError(f"letter {letter.id} holds no event that could be sent again; mend what sent it")
-        event = ChangeEvent.load(letter.event)
-        self.outbox.publish(replace(event, letter=letter.id, attempts=0, seen_at=self.clock.now()), bulk=True)
+        event = replace(ChangeEvent.load(letter.event), letter=letter.id, lane=Lane.BULK, whole=True)
+        self.outbox.publish(replace(event, attempts=0, seen_at=self.clock.now()))
 
     def release_parked(self, *, limit: int = 500) -> int:
         """Put parked events whose time has come back into their queues. Returns how many."""
         ready = self.parked.release(self.clock.now(), limit=limit)
         for event in ready:
             self.outbox.publish(event)
-            self.parked.forget(event)
+        if ready:
+            self.parked.forget(*ready)
         return len(ready)
 
     def _close(self, replayed: DeadLetter) -> None:
@@ -129,12 +171,14 @@ class SyncWorker:
         closed = self.letters.take(replayed.id)
         if closed is None or closed.waiting == replayed.waiting:
             return
-        event = ChangeEvent.load(closed.event)
+        # a letter keeps the newest event only, and an older one may have been about a part
+        event = replace(ChangeEvent.load(closed.event), whole=True)
         self.outbox.publish(event)
         for ref in (closed.record, closed.partner):
             if event.onec is not None and ref is not None and ref.system is System.BITRIX24:
                 # a letter keeps 1C's state rather than a doorbell, so a doorbell may have been dropped for it
-                self.outbox.publish(replace(event, record=ref, change=Change.CHANGED, onec=None))
+                doorbell = replace(event, record=ref, change=Change.CHANGED, onec=None, seen_at=self.clock.now())
+                self.outbox.publish(doorbell)
 
     def _names(self, ref: RecordRef) -> tuple[RecordRef, ...]:
         """The record by its own name and by its partner's: a conflict filed under one holds both."""
@@ -143,9 +187,9 @@ class SyncWorker:
 
     def _send_first(self, event: ChangeEvent, need: RecordRef) -> None:
         """The needed record gets an event of its own, so that what stops it shows as its own letter."""
-        self.outbox.publish(
-            ChangeEvent(entity=EntityKind.CONTACT, record=need, seen_at=self.clock.now(), trace=event.trace)
-        )
+        now = self.clock.now()
+        first = ChangeEvent(entity=EntityKind.CONTACT, record=need, seen_at=now, trace=event.trace, lane=event.lane)
+        self.outbox.publish(first)
 
     def _letter(self, event: ChangeEvent, error: Exception) -> DeadLetter:
         link = self.links.find(event.record)
@@ -178,5 +222,15 @@ def newest_state(event: ChangeEvent, replayed: DeadLetter | None) -> ChangeEvent
 
 def after_failure(event: ChangeEvent, decision: WaitFor | Park | Halt) -> ChangeEvent:
     """The event as it goes round again: with one attempt more, where the decision counts it as one."""
-    counts = not isinstance(decision, Halt) and decision.counts
-    return replace(event, attempts=event.attempts + int(counts))
+    return replace(event, attempts=event.attempts + int(counts_as_attempt(decision)))
+
+
+def counts_as_attempt(decision: WaitFor | Park | Halt) -> bool:
+    return not isinstance(decision, Halt) and decision.counts
+
+
+def tallied_as(decision: Decision) -> str:
+    """What a failure counts as, beside the outcomes: `waited` where it was no fault of the event's."""
+    if isinstance(decision, GiveUp):
+        return "dead_letter"
+    return "failed" if counts_as_attempt(decision) else "waited"

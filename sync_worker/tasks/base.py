@@ -17,7 +17,7 @@ from marshmallow import ValidationError
 from sync_worker.app import app
 from sync_worker.bootstrap import build_worker
 from sync_worker.contract import ChangeEvent, Misfit, System, new_trace
-from sync_worker.errors import Misconfigured, RateLimited, RecordBusy, StoreUnavailable
+from sync_worker.errors import CircuitOpen, Misconfigured, RateLimited, RecordBusy, StoreUnavailable
 from sync_worker.settings import load_settings
 from sync_worker.sync.retry_policy import WaitFor
 from sync_worker.sync.worker import SyncWorker, after_failure
@@ -90,7 +90,7 @@ class SyncTask(Task):  # type: ignore[misc]  # Celery ships no types
         except ValidationError as error:
             return keep_unreadable(worker, message, error)
         with structlog.contextvars.bound_contextvars(
-            entity=event.entity.value, record=str(event.record), trace=event.trace
+            entity=event.entity.value, record=str(event.record), trace=event.trace, lane=event.lane.value
         ):
             return self._run(worker, event)
 
@@ -141,8 +141,8 @@ def _report(error: Exception, decision: str, event: ChangeEvent) -> None:
     """One line that says what failed and what happens next. A traceback only for what nobody foresaw."""
     is_foreseen = hasattr(error, "cause")
     level = "error" if isinstance(error, Misconfigured) or not is_foreseen else "warning"
-    if isinstance(error, (RecordBusy, RateLimited)):
-        level = "info"  # waiting for one's turn is ordinary work
+    if isinstance(error, (RecordBusy, RateLimited, CircuitOpen)):
+        level = "info"  # waiting for one's turn is ordinary work, and of a shut remote the gateway raises one alarm
     getattr(logger, level)(
         "event_failed",
         cause=getattr(error, "cause", "internal_error"),

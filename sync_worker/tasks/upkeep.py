@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import structlog
@@ -9,7 +10,9 @@ from celery import Task
 from marshmallow import ValidationError
 
 from sync_worker.app import app
-from sync_worker.contract import MISFIT_TASK, RELEASE_TASK, REQUEUE_TASK, Misfit
+from sync_worker.bootstrap import BudgetSources, build_budget
+from sync_worker.contract import MISFIT_TASK, RELEASE_TASK, REQUEUE_TASK, STOCK_TASK, Misfit
+from sync_worker.settings import load_settings
 from sync_worker.tasks.base import keep_unreadable, never_lost, strike, worker_of_process
 
 logger = structlog.get_logger("sync.upkeep")
@@ -40,3 +43,15 @@ def requeue_lost() -> int:
     for shown in found:
         logger.warning("event_found_again", shown=shown)
     return len(found)
+
+
+@cache
+def _budget() -> BudgetSources:
+    return build_budget(load_settings())
+
+
+@app.task(name=STOCK_TASK)
+def take_stock() -> None:
+    """Note how the budget stands, for the ingress's /metrics."""
+    sources = _budget()
+    sources.stock.note(sources.governor.report())

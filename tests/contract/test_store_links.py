@@ -81,6 +81,23 @@ def test_owner_of_a_part_is_remembered(links: Any) -> None:
     assert links.find_owner(bitrix24_ref(RecordType.REQUISITE, 6)) is None
 
 
+def test_portal_rings_for_parts_once_an_owner_was_remembered(links: Any) -> None:
+    before = links.rings_for_parts()
+
+    links.remember_owner(bitrix24_ref(RecordType.REQUISITE, 5), CONTACT)
+
+    assert (before, links.rings_for_parts()) == (False, True)
+
+
+def test_portal_that_rang_once_is_not_asked_about_again(client: redis.Redis) -> None:
+    links = RedisLinks(client=client)
+    links.remember_owner(bitrix24_ref(RecordType.REQUISITE, 5), CONTACT)
+    links.rings_for_parts()
+    client.flushdb()
+
+    assert links.rings_for_parts()
+
+
 def test_owner_on_the_other_side_is_refused(links: Any) -> None:
     with pytest.raises(ValueError, match="cannot belong to"):
         links.remember_owner(bitrix24_ref(RecordType.REQUISITE, 5), COUNTERPARTY)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import redis
 
-from sync_worker.contract import ChangeEvent
+from sync_worker.contract import ChangeEvent, Lane
 from sync_worker.domain.identity import RecordType, bitrix24_ref
 from sync_worker.store.parked import LEASE_SECONDS, RedisParked
 from tests.contract.store_worlds import COMPANY, CONTACT, STORES, at, doorbell, onec_event
@@ -49,6 +50,17 @@ def test_forgotten_event_is_gone(parked: Any) -> None:
     assert parked.release(at(1000), limit=10) == []
 
 
+def test_several_are_forgotten_at_once(parked: Any) -> None:
+    for record in (CONTACT, COMPANY):
+        park(parked, doorbell(record), seconds=0)
+    released = parked.release(at(1), limit=10)
+    park(parked, doorbell(COMPANY, seconds=3), seconds=5)
+
+    parked.forget(*released)
+
+    assert parked.release(at(1000), limit=10) == [doorbell(COMPANY, seconds=3)]
+
+
 def test_event_of_a_releaser_who_died_is_released_again(parked: Any) -> None:
     park(parked, doorbell(), seconds=0)
     parked.release(at(1), limit=10)
@@ -64,6 +76,24 @@ def test_record_parked_twice_is_one_entry_with_the_earlier_time_and_the_newer_ev
 
     assert parked.count() == 2
     assert {event.seen_at for event in parked.release(at(10), limit=10)} == {at(2), at(3)}
+
+
+@pytest.mark.parametrize("older_first", [True, False])
+def test_entry_asks_for_whatever_one_of_its_events_asked_for(parked: Any, older_first: bool) -> None:
+    older = replace(doorbell(seconds=1), whole=True, letter="a")
+    newer = replace(doorbell(seconds=2), lane=Lane.BULK)
+    for event in (older, newer) if older_first else (newer, older):
+        park(parked, event, seconds=10)
+
+    assert parked.release(at(10), limit=10) == [replace(newer, lane=Lane.LIVE, whole=True, letter="a")]
+
+
+def test_bulk_stays_bulk(parked: Any) -> None:
+    bulk = replace(doorbell(), lane=Lane.BULK)
+    park(parked, bulk, seconds=10)
+    park(parked, bulk, seconds=10)
+
+    assert parked.release(at(10), limit=10) == [bulk]
 
 
 def test_higher_sequence_is_kept_whichever_came_first(parked: Any) -> None:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sync_worker.domain.identity import EntityKind, RecordRef, RecordType, System, bitrix24_ref, onec_ref
@@ -45,6 +46,11 @@ class Remote:
         """What happens just after it."""
         self._hooks[call, True] = hook
 
+    def forget_plans(self) -> None:
+        """What was planned and did not come to pass will not."""
+        self._failures.clear()
+        self._hooks.clear()
+
     def count(self, *calls: str) -> int:
         made = Counter(self.calls)
         return sum(made[call] for call in calls)
@@ -63,7 +69,7 @@ class Remote:
 
 
 class FakeCounterpartySide(Remote):
-    """Port CounterpartySide, and on the portal's side RequisiteOwners."""
+    """Port CounterpartySide, and on the portal's side CounterpartyCards and RequisiteOwners."""
 
     def __init__(self, system: System, *, unknown_people: frozenset[str] = frozenset()) -> None:
         super().__init__()
@@ -93,6 +99,14 @@ class FakeCounterpartySide(Remote):
         with self._called("read"):
             return self.records.get(ref)
 
+    def read_card(self, ref: RecordRef, *, remembered: Mapping[str, Any], kind: Kind) -> CounterpartyRecord | None:
+        with self._called("read_card"):
+            record = self.records.get(ref)
+            if record is None:
+                return None
+            card = {name: value for name, value in record.fields.items() if name in CARD_FIELDS}
+            return replace(record, kind=kind, fields={**remembered, **card}, is_whole=False)
+
     def find(self, keys: MatchKeys, *, linked_to: RecordRef) -> list[CounterpartyRecord]:
         with self._called("find"):
             named = self._name_of(linked_to)
@@ -115,6 +129,8 @@ class FakeCounterpartySide(Remote):
     def update(
         self, current: CounterpartyRecord, changes: Mapping[str, Any], *, source: CounterpartyRecord
     ) -> CounterpartyRecord:
+        if not current.is_whole:
+            raise ValueError(f"of {current.ref} only the card was read: nothing can be written with that")
         named = self._name_of(source.ref)
         if not changes and current.other_ref == named:
             return current
@@ -187,12 +203,17 @@ class FakeDeals(Remote):
     def __init__(self) -> None:
         super().__init__()
         self.records: dict[RecordRef, Deal] = {}
+        self.history: dict[RecordRef, tuple[tuple[str, datetime], ...]] = {}
         self.comments: list[tuple[RecordRef, str]] = []
         self.sticky: set[RecordRef] = set()
 
     def read(self, ref: RecordRef) -> Deal | None:
         with self._called("read"):
             return self.records.get(ref)
+
+    def past_stages(self, ref: RecordRef) -> tuple[tuple[str, datetime], ...]:
+        with self._called("past_stages"):
+            return self.history.get(ref, ())
 
     def write_back(self, ref: RecordRef, onec: RecordRef, *, comment: str | None) -> None:
         with self._called("write_back"):

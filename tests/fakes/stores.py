@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from sync_worker.contract import ChangeEvent
-from sync_worker.domain.identity import EntityKind, RecordRef
+from sync_worker.domain.identity import EntityKind, Lane, RecordRef
 from sync_worker.domain.link import DeadLetter, Link, Memory
 from sync_worker.errors import RecordBusy
 from sync_worker.store.letters import brought_up_to_date, name_of, names_of, new_letter_id, with_one_more_waiting
-from sync_worker.store.newer import newer_event
+from sync_worker.store.newer import merged_event
 from sync_worker.store.parked import LEASE_SECONDS
 
 
@@ -34,10 +34,8 @@ class FakeClock:
 
 
 class MemoryOutbox:
-    """`published`: (event, bulk) in the order of publishing."""
-
     def __init__(self) -> None:
-        self.published: list[tuple[ChangeEvent, bool]] = []
+        self.published: list[ChangeEvent] = []
 
     def strike(self, task_id: str) -> None:
         """Memory keeps no ledger."""
@@ -46,8 +44,8 @@ class MemoryOutbox:
         """Memory loses nothing."""
         return []
 
-    def publish(self, event: ChangeEvent, *, bulk: bool = False) -> None:
-        self.published.append((event, bulk))
+    def publish(self, event: ChangeEvent) -> None:
+        self.published.append(event)
 
 
 class MemoryLinks:
@@ -73,6 +71,9 @@ class MemoryLinks:
     def find_owner(self, part: RecordRef) -> RecordRef | None:
         return self._owners.get(part)
 
+    def rings_for_parts(self) -> bool:
+        return bool(self._owners)
+
     def count(self) -> int:
         return len(self._all())
 
@@ -94,6 +95,29 @@ class MemoryMemories:
 
     def save(self, entity: EntityKind, ref: RecordRef, memory: Memory) -> None:
         self._memories[entity, ref] = memory
+
+
+class MemoryReads:
+    def __init__(self) -> None:
+        self._began: dict[tuple[EntityKind, RecordRef, bool], datetime] = {}
+
+    def began(self, entity: EntityKind, ref: RecordRef, *, whole: bool) -> datetime | None:
+        return self._began.get((entity, ref, whole))
+
+    def note(self, entity: EntityKind, ref: RecordRef, began: datetime, *, whole: bool) -> None:
+        for kind in {False, whole}:
+            self._began[entity, ref, kind] = max(began, self._began.get((entity, ref, kind), began))
+
+
+class MemoryTally:
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[EntityKind, Lane, str]] = Counter()
+
+    def count(self, entity: EntityKind, lane: Lane, outcome: str) -> None:
+        self._counts[entity, lane, outcome] += 1
+
+    def events(self) -> Mapping[tuple[EntityKind, Lane, str], int]:
+        return dict(self._counts)
 
 
 class MemoryLocks:
@@ -191,7 +215,7 @@ class MemoryParked:
     def park(self, event: ChangeEvent, *, ready_at: datetime, reason: str) -> None:
         before = self._parked.get((event.entity, event.record))
         if before is not None:
-            event = newer_event(before.event, event)
+            event = merged_event(before.event, event)
             ready_at = ready_at if before.is_released else min(before.ready_at, ready_at)
         self._parked[event.entity, event.record] = _ParkedEvent(event, ready_at)
 
@@ -202,10 +226,11 @@ class MemoryParked:
             parked.ready_at, parked.is_released = now + timedelta(seconds=LEASE_SECONDS), True
         return [parked.event for parked in ready]
 
-    def forget(self, event: ChangeEvent) -> None:
-        parked = self._parked.get((event.entity, event.record))
-        if parked is not None and parked.is_released:
-            del self._parked[event.entity, event.record]
+    def forget(self, *events: ChangeEvent) -> None:
+        for event in events:
+            parked = self._parked.get((event.entity, event.record))
+            if parked is not None and parked.is_released:
+                del self._parked[event.entity, event.record]
 
     def count(self) -> int:
         return len(self._parked)

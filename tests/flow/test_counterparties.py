@@ -40,7 +40,10 @@ def test_same_event_twice_makes_one_record(world):
     world.events()
     assert world.handle(event) == "created"
     with world.counted() as count:
-        assert world.handle(event) == "echo"
+        assert world.handle(event) == "covered"
+    assert (count.portal, count.onec) == ([], [])
+    with world.counted() as count:
+        assert world.handle(world.bell(event.record)) == "echo"
     assert count.writes == []
     assert len(world.in_onec("counterparties")) == 1
     world.assert_at_rest()
@@ -51,7 +54,7 @@ def test_echo_of_our_own_write_makes_no_call_to_the_other_side(world):
     echoes = world.events()
     assert echoes  # our write of UF_CRM_1C_ID was announced
     with world.counted() as count:
-        assert {world.handle(event) for event in echoes} == {"echo"}
+        assert {world.handle(event) for event in echoes} <= {"echo", "covered"}
     assert (count.onec, count.writes) == ([], [])
     world.assert_at_rest()
 
@@ -61,7 +64,7 @@ def test_echo_of_a_write_from_1c_makes_no_call_to_1c(world):
     (news,) = world.events()
     assert world.handle(news) == "created"
     with world.counted() as count:
-        assert {world.handle(event) for event in world.events()} == {"echo"}
+        assert {world.handle(event) for event in world.events()} <= {"echo", "covered"}
     assert (count.onec, count.writes) == ([], [])
     world.assert_at_rest()
 

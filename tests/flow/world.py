@@ -24,6 +24,7 @@ from tests.sandbox import onec_peer, portal_peer
 INN, KPP, OTHER_KPP = "7707083893", "773601001", "780101001"
 TOKEN = "token-of-the-flow-tests"
 PARKED_SECONDS = 300
+A_WHILE_SECONDS = 2  # longer than a record's doorbells are gathered
 MOST_ROUNDS = 50  # of work that follows from work; more is a loop
 _WRITES = ("add", "update", "set", "delete")
 
@@ -33,9 +34,14 @@ class MovableClock:
 
     def __init__(self) -> None:
         self.ahead = timedelta(0)
+        self._stopped_at: datetime | None = None
+
+    def stop(self) -> None:
+        """From now on time passes by sleeping only."""
+        self._stopped_at = datetime.now(UTC)
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
+        return (self._stopped_at or datetime.now(UTC)) + self.ahead
 
     def sleep(self, seconds: float) -> None:
         self.ahead += timedelta(seconds=seconds)
@@ -97,7 +103,11 @@ class FlowWorld:
     # --- work --------------------------------------------------------------------------------------------------------
 
     def handle(self, event: ChangeEvent, worker: SyncWorker | None = None) -> str:
-        """As the task does: an outcome, or what was decided after a failure."""
+        """As the task does, a while after whatever was before: an outcome, or what was decided after a failure."""
+        self.clock.sleep(A_WHILE_SECONDS)
+        return self.handle_at_once(event, worker)
+
+    def handle_at_once(self, event: ChangeEvent, worker: SyncWorker | None = None) -> str:
         worker = worker or self.worker
         if event.change is Change.CHANGED:
             self._handled[event.entity, event.record] = event

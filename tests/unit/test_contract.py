@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from sync_worker.contract import (
     Change,
     ChangeEvent,
     EntityKind,
+    Lane,
     Misfit,
     OnecState,
     RecordRef,
@@ -65,6 +67,8 @@ events = st.builds(
     onec=st.none() | states,
     attempts=st.integers(0),
     letter=st.none() | texts,
+    lane=st.sampled_from(Lane),
+    whole=st.booleans(),
 )
 
 
@@ -87,11 +91,27 @@ def test_an_event_says_no_more_than_it_has_to() -> None:
         "seen_at": "2026-11-21T12:00:00.123456+00:00",
         "trace": "abc",
         "attempts": 0,
+        "lane": "live",
+        "whole": False,
     }
 
 
+def test_an_event_of_an_older_ingress_is_live_and_about_the_card() -> None:
+    older = {key: value for key, value in EVENT.dump().items() if key not in ("lane", "whole")}
+
+    assert ChangeEvent.load(older) == EVENT
+
+
+@pytest.mark.parametrize(
+    ("event", "is_doorbell"),
+    [(EVENT, False), (replace(EVENT, onec=None), True), (replace(EVENT, onec=None, change=Change.DELETED), False)],
+)
+def test_a_doorbell_says_no_more_than_look(event: ChangeEvent, is_doorbell: bool) -> None:
+    assert event.is_doorbell is is_doorbell
+
+
 def test_what_a_newer_ingress_sends_besides_is_let_go() -> None:
-    newer = EVENT.dump() | {"lane": "express"}
+    newer = EVENT.dump() | {"colour": "red"}
 
     assert ChangeEvent.load(newer) == EVENT
 
@@ -125,11 +145,11 @@ def test_what_is_no_event_at_all_is_refused_as_one(message: Any) -> None:
 
 
 def test_a_message_is_a_task_of_celerys_protocol_two() -> None:
-    message = event_message(EVENT, bulk=True)
+    message = event_message(replace(EVENT, lane=Lane.BULK))
 
     args, kwargs, embed = message.body
     assert (message.queue, message.headers["task"]) == ("contact.bulk", "sync.contact")
-    assert (args, kwargs) == ([], {"event": EVENT.dump()})
+    assert (args, kwargs) == ([], {"event": {**EVENT.dump(), "lane": "bulk"}})
     assert set(embed) == {"callbacks", "errbacks", "chain", "chord"}
     assert message.headers["id"] == message.headers["root_id"] == message.correlation_id
     assert json.loads(json.dumps([message.body, message.headers]))
@@ -156,7 +176,7 @@ def test_a_misfit_goes_to_the_upkeep_queue() -> None:
 
 
 def test_every_kind_of_work_has_a_queue_and_its_bulk_twin() -> None:
-    names = [queue_name(kind, bulk=bulk) for kind in EntityKind for bulk in (False, True)]
+    names = [queue_name(kind, lane) for kind in EntityKind for lane in Lane]
 
     assert sorted([*names, UPKEEP_QUEUE]) == sorted(all_queues())
     assert len(set(names)) == 2 * len(EntityKind)
@@ -171,3 +191,4 @@ def test_names_that_the_outside_relies_on() -> None:
         "sync.status",
     ]
     assert [queue_name(kind) for kind in EntityKind] == ["contact", "lead", "deal", "invoice", "status"]
+    assert queue_name(EntityKind.DEAL, Lane.BULK) == "deal.bulk"

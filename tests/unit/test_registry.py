@@ -20,7 +20,7 @@ from sync_worker.contract import (
     queue_name,
     task_name,
 )
-from sync_worker.domain.identity import EntityKind, System
+from sync_worker.domain.identity import EntityKind, Lane, System
 from sync_worker.entities.registry import REGISTRY, EntitySpec
 
 ROOT = Path(__file__).parents[2]
@@ -79,8 +79,8 @@ def missing_pieces(
         folder = worker / "gateways" / side / "schemas"
         has_schema = any((folder / f"{name}.py").is_file() for name in schema_names(entity, spec, side))
         pieces[f"{entity} has no shape in {side}: add sync_worker/gateways/{side}/schemas/{entity}.py"] = has_schema
-    for bulk in (False, True):
-        queue = queue_name(entity, bulk=bulk)
+    for lane in Lane:
+        queue = queue_name(entity, lane)
         pieces[f"{entity} has no queue {queue}: see contract.all_queues and celeryconfig.task_queues"] = queue in queues
     return [sentence for sentence, is_there in pieces.items() if not is_there]
 

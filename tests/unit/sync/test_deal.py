@@ -59,7 +59,8 @@ def test_a_deal_stays_here(world: World, standing: dict[str, object]) -> None:
 def test_a_deal_that_passed_the_stage_before_we_looked_is_sent(world: World) -> None:
     world.linked_company()
     passed = (("EXECUTING", world.clock.now() - hours(1)), ("NEW", world.clock.now() - hours(2)))
-    world.deals.records[DEAL] = deal(stage="FINAL_INVOICE", past_stages=passed)
+    world.deals.records[DEAL] = deal(stage="FINAL_INVOICE")
+    world.deals.history[DEAL] = passed
 
     assert world.handle(world.ring(DEAL)) is Outcome.CREATED
 
@@ -67,9 +68,20 @@ def test_a_deal_that_passed_the_stage_before_we_looked_is_sent(world: World) -> 
 def test_old_history_makes_no_order(world: World) -> None:
     world.linked_company()
     passed = (("EXECUTING", world.clock.now() - hours(25)),)
-    world.deals.records[DEAL] = deal(stage="WON", is_closed=True, past_stages=passed)
+    world.deals.records[DEAL] = deal(stage="WON", is_closed=True)
+    world.deals.history[DEAL] = passed
 
     assert world.handle(world.ring(DEAL)) is Outcome.SKIPPED
+
+
+def test_the_history_is_not_asked_for_where_the_stage_says_enough(world: World) -> None:
+    world.sent_deal()
+    world.handle(world.ring(DEAL))  # sent already
+    elsewhere = bitrix24_ref(RecordType.DEAL, 6)
+    world.deals.records[elsewhere] = replace(deal(category=1, stage="C1:NEW"), ref=elsewhere)
+    world.handle(world.ring(elsewhere))
+
+    assert world.deals.count("past_stages") == 0
 
 
 # --- later changes ---------------------------------------------------------------------------------------------------
@@ -228,7 +240,7 @@ def test_a_counterparty_in_conflict_holds_the_deal_back_and_gets_its_own_event(w
 
     assert isinstance(decision, WaitFor)
     assert world.letters.count_by_cause() == {}
-    (event,) = world.published()
+    (event,) = world.outbox.published
     assert (event.entity, event.record, event.change) == (EntityKind.CONTACT, COMPANY, Change.CHANGED)
     assert world.documents.calls == []
 

@@ -10,6 +10,7 @@ from sync_worker.contract import ChangeEvent, EntityKind, RecordRef, RecordType,
 from sync_worker.errors import (
     AmbiguousMatch,
     BadEvent,
+    CircuitOpen,
     FieldConflict,
     LinkBroken,
     Misconfigured,
@@ -66,24 +67,29 @@ def decided(error: Exception, *, attempts: int = 0, age: float = YOUNG, jitter: 
         pytest.param(RemoteUnavailable("503"), 3, YOUNG, Park(16), id="outage: longer waits are parked"),
         pytest.param(RemoteUnavailable("503"), 99, YOUNG, Park(900), id="outage: up to the ceiling"),
         pytest.param(RemoteUnavailable("503"), 0, DAY, WaitFor(2), id="outage: at the age limit"),
-        pytest.param(RemoteUnavailable("503"), 0, OLD, GiveUp(), id="outage: past the age limit"),
+        pytest.param(RemoteUnavailable("503"), 1, OLD, WaitFor(4), id="outage: past the age limit, tries left"),
+        pytest.param(RemoteUnavailable("503"), 2, OLD, GiveUp(), id="outage: past the age limit, tries used up"),
         pytest.param(RemoteUnavailable("503", retry_after_seconds=120), 0, YOUNG, Park(120), id="asked for longer"),
         pytest.param(RemoteUnavailable("503", retry_after_seconds=1), 2, YOUNG, WaitFor(8), id="asked for less"),
         pytest.param(StoreUnavailable("redis"), 1, YOUNG, WaitFor(4), id="store"),
         pytest.param(VersionMoved("v2"), 0, YOUNG, WaitFor(2), id="version moved"),
         pytest.param(TryLater("?"), 0, YOUNG, WaitFor(2), id="plain try later"),
         pytest.param(OutcomeUnknown("lost"), 0, YOUNG, WaitFor(2), id="lost answer is looked after"),
-        pytest.param(OutcomeUnknown("lost"), 0, OLD, GiveUp(), id="lost answer past the age limit"),
+        pytest.param(OutcomeUnknown("lost"), 2, OLD, GiveUp(), id="lost answer past the age limit"),
+        pytest.param(NotYetLinked("first"), 2, OLD, GiveUp(), id="needed record past the age limit"),
         pytest.param(NotYetLinked("first"), 0, YOUNG, WaitFor(5), id="needed record first"),
         pytest.param(NotYetLinked("first"), 1, YOUNG, WaitFor(10), id="needed record first, again"),
         pytest.param(RecordBusy("held"), 7, YOUNG, WaitFor(1, counts=False), id="busy is no attempt"),
         pytest.param(RecordBusy("held", retry_after_seconds=3), 0, YOUNG, WaitFor(3, counts=False), id="busy, told"),
-        pytest.param(RecordBusy("held"), 0, OLD, GiveUp(), id="busy for a day"),
+        pytest.param(RecordBusy("held"), 9, OLD, WaitFor(1, counts=False), id="busy for a day is no failure"),
         pytest.param(RateLimited("budget"), 7, YOUNG, WaitFor(5, counts=False), id="budget is no attempt"),
         pytest.param(
             RateLimited("budget", retry_after_seconds=600), 0, YOUNG, Park(600, counts=False), id="budget, parked"
         ),
-        pytest.param(RateLimited("budget"), 0, OLD, GiveUp(), id="budget gone for a day"),
+        pytest.param(RateLimited("budget"), 9, OLD, WaitFor(5, counts=False), id="budget gone for a day is no failure"),
+        pytest.param(CircuitOpen("down", retry_after_seconds=20), 0, YOUNG, Halt(20), id="shut remote halts"),
+        pytest.param(CircuitOpen("down"), 99, OLD, Halt(60), id="shut remote halts however old it is"),
+        pytest.param(CircuitOpen("down", retry_after_seconds=0.2), 0, YOUNG, Halt(1), id="shut remote about to open"),
     ],
 )
 def test_what_happens_next(error: Exception, attempts: int, age: float, expected: Decision) -> None:
@@ -96,11 +102,26 @@ def test_what_happens_next(error: Exception, attempts: int, age: float, expected
         (RemoteUnavailable("503", retry_after_seconds=10), WaitFor(15)),
         (RecordBusy("held", retry_after_seconds=4), WaitFor(8, counts=False)),
         (RateLimited("budget", retry_after_seconds=10), WaitFor(15, counts=False)),
+        (CircuitOpen("down", retry_after_seconds=20), Halt(30)),
         (KeyError("x"), WaitFor(10)),
     ],
 )
 def test_jitter_only_ever_makes_a_wait_longer(error: Exception, expected: Decision) -> None:
     assert decided(error, jitter=1.0) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RecordBusy("held", retry_after_seconds=3), Park(3, counts=False)),
+        (RateLimited("budget"), WaitFor(5, counts=False)),
+        (RemoteUnavailable("503"), WaitFor(2)),
+    ],
+)
+def test_a_doorbell_waits_for_a_busy_record_where_others_join_it(error: Exception, expected: Decision) -> None:
+    decision = decide(error, attempts=0, age_seconds=YOUNG, max_age_seconds=DAY, jitter=0.0, gathers=True)
+
+    assert decision == expected
 
 
 @given(

@@ -63,7 +63,7 @@ def test_a_status_that_was_not_mapped_is_handled_once_it_is(ordered: World) -> N
     ordered.rules = replace(ordered.rules, pipelines={0: pipeline})
 
     ordered.worker.replay(ordered.letter())
-    (replayed,) = ordered.published()
+    (replayed,) = ordered.outbox.published
 
     assert ordered.handle(replayed) is Outcome.UPDATED
     assert ordered.letters.count_by_cause() == {}

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from sync_worker.contract import Change, ChangeEvent, Misfit
+from sync_worker.contract import Change, ChangeEvent, Lane, Misfit
 from sync_worker.domain.identity import EntityKind, RecordRef, System
 from sync_worker.domain.outcome import Outcome
 from sync_worker.errors import (
     AmbiguousMatch,
     BadEvent,
+    CircuitOpen,
     LinkBroken,
     Misconfigured,
     NotYetLinked,
@@ -22,8 +23,10 @@ from sync_worker.errors import (
     RecordBusy,
     RemoteRejected,
     RemoteUnavailable,
+    StoreUnavailable,
 )
 from sync_worker.sync.retry_policy import GiveUp, Halt, Park, WaitFor
+from tests.fakes.stores import MemoryTally
 from tests.unit.sync.world import (
     COMPANY,
     CONTACT,
@@ -54,9 +57,8 @@ def replay(world: World) -> ChangeEvent:
     """Send the only letter round again. Returns its event."""
     world.outbox.published.clear()
     world.worker.replay(world.letter())
-    ((event, is_bulk),) = world.outbox.published
+    (event,) = world.outbox.published
     world.outbox.published.clear()
-    assert is_bulk
     return event
 
 
@@ -158,8 +160,13 @@ def test_a_replay_that_has_to_wait_keeps_the_letter(world: World) -> None:
     with world.locks.hold(str(COMPANY)):
         decision = world.run(event)
 
-    assert isinstance(decision, WaitFor)
+    assert isinstance(decision, Park)
     assert world.letter().cause == "field_conflict"
+    world.portal.edit(COMPANY, name="Ромашка Люкс")
+    world.clock.sleep(decision.seconds)
+    world.worker.release_parked()
+    assert world.run(*world.outbox.published) is Outcome.UNCHANGED
+    assert world.letters.count_by_cause() == {}
 
 
 def test_a_replay_starts_with_a_clean_slate(world: World) -> None:
@@ -169,6 +176,7 @@ def test_a_replay_starts_with_a_clean_slate(world: World) -> None:
     event = replay(world)
 
     assert (event.attempts, event.seen_at, event.letter) == (0, world.clock.now(), world.letter().id)
+    assert (event.lane, event.whole) == (Lane.BULK, True)
 
 
 def test_a_replay_whose_letter_was_discarded_meanwhile_still_has_its_outcome(world: World) -> None:
@@ -187,7 +195,7 @@ def test_a_letter_that_is_discarded_during_its_replay_is_not_missed(world: World
     world.portal.before("read", lambda: world.letters.remove(world.letter().id))
 
     assert world.run(event) is Outcome.UNCHANGED
-    assert world.published() == []
+    assert world.outbox.published == []
 
 
 def test_the_newest_state_of_onec_is_kept_behind_a_letter(world: World) -> None:
@@ -228,7 +236,7 @@ def test_a_state_that_comes_during_the_replay_goes_round_on_its_own(world: World
     world.portal.after("read", change_in_onec)
     world.run(event)
 
-    assert newer[0] in world.published()
+    assert newer[0].onec in [event.onec for event in world.outbox.published]
     assert world.letters.count_by_cause() == {}
 
 
@@ -245,10 +253,33 @@ def test_a_doorbell_that_is_rung_during_the_replay_is_not_lost(world: World) -> 
 
     world.portal.after("read", change_on_the_portal)
     world.run(event)
-    for again in world.published():
+    world.clock.sleep(2)
+    for again in world.outbox.published:
         world.handle(again)
 
     assert world.base.records[party.ref].fields["phones"] == ["+78005553535"]
+
+
+def test_an_event_of_a_part_that_is_rung_during_the_replay_is_not_lost(world: World) -> None:
+    """A letter keeps the newer doorbell, which is about the card, and the card does not show the part."""
+    conflict(world)
+    world.links.remember_owner(REQUISITE, COMPANY)
+    event = replay(world)
+    world.portal.edit(COMPANY, name="Ромашка Люкс")
+
+    def change_on_the_portal() -> None:
+        world.portal.edit(COMPANY, ogrn="1027700132195")
+        assert world.run(world.ring(REQUISITE)) is Outcome.PARKED
+        assert world.run(world.ring(COMPANY)) is Outcome.PARKED
+
+    world.portal.after("read", change_on_the_portal)
+    world.run(event)
+    world.clock.sleep(2)
+    for again in world.outbox.published:
+        world.handle(again)
+
+    (party,) = world.base.records.values()
+    assert party.fields["ogrn"] == "1027700132195"
 
 
 def test_a_doorbell_during_the_replay_of_a_doorbell_is_sent_on_once(world: World) -> None:
@@ -259,7 +290,7 @@ def test_a_doorbell_during_the_replay_of_a_doorbell_is_sent_on_once(world: World
 
     world.run(event)
 
-    assert [again.record for again in world.published()] == [COMPANY]
+    assert [again.record for again in world.outbox.published] == [COMPANY]
 
 
 def test_a_replay_under_another_name_that_fails_keeps_its_letter(world: World) -> None:
@@ -282,7 +313,7 @@ def test_a_replay_that_nothing_came_behind_sends_nothing_on(world: World) -> Non
 
     world.run(event)
 
-    assert world.published() == []
+    assert world.outbox.published == []
 
 
 def test_a_letter_of_a_requisite_is_removed_under_its_owners_name(world: World) -> None:
@@ -303,7 +334,7 @@ def test_a_letter_without_an_event_cannot_be_replayed(world: World, gap: dict[st
     with pytest.raises(ValueError, match="holds no event"):
         world.worker.replay(replace(world.letter(), **gap))
 
-    assert world.published() == []
+    assert world.outbox.published == []
 
 
 @pytest.mark.parametrize("change", list(Change))
@@ -346,7 +377,7 @@ def test_what_only_a_person_can_decide_becomes_a_letter(world: World, error: Any
 
 
 def test_a_short_wait_is_the_callers_to_carry_out(world: World) -> None:
-    decision = world.worker.settle(world.ring(COMPANY), RecordBusy("held"))
+    decision = world.worker.settle(world.ring(COMPANY), RemoteUnavailable("503"))
 
     assert isinstance(decision, WaitFor)
     assert (world.parked.count(), world.letters.count_by_cause()) == (0, {})
@@ -359,6 +390,7 @@ def test_a_short_wait_is_the_callers_to_carry_out(world: World) -> None:
         (OutcomeUnknown("lost"), 4, Park),
         (RateLimited("budget", retry_after_seconds=300), 3, Park),
         (Misconfigured("401"), 3, Halt),
+        (CircuitOpen("down", retry_after_seconds=5), 3, Halt),
     ],
 )
 def test_a_long_wait_is_parked_and_comes_back(world: World, error: Any, attempts: int, expected: type) -> None:
@@ -370,7 +402,7 @@ def test_a_long_wait_is_parked_and_comes_back(world: World, error: Any, attempts
     assert world.worker.release_parked() == 0
     world.clock.sleep(decision.seconds)  # type: ignore[union-attr]
     assert world.worker.release_parked() == 1
-    assert world.published() == [replace(event, attempts=attempts)]
+    assert world.outbox.published == [replace(event, attempts=attempts)]
     assert world.parked.count() == 0
 
 
@@ -385,7 +417,7 @@ def test_an_error_that_nobody_foresaw_is_given_up_after_three_times(world: World
 
 
 def test_a_wait_that_grew_too_old_becomes_a_letter_under_its_own_cause(world: World) -> None:
-    event = world.ring(COMPANY)
+    event = replace(world.ring(COMPANY), attempts=2)
     world.clock.sleep(24 * 3600 + 1)
 
     assert world.worker.settle(event, RemoteUnavailable("503")) == GiveUp()
@@ -395,14 +427,14 @@ def test_a_wait_that_grew_too_old_becomes_a_letter_under_its_own_cause(world: Wo
 def test_the_needed_record_gets_an_event_of_its_own(world: World) -> None:
     world.worker.settle(world.ring(DEAL), NotYetLinked("first", need=COMPANY))
 
-    ((event, is_bulk),) = world.outbox.published
-    assert (event.entity, event.record, event.trace, is_bulk) == (EntityKind.CONTACT, COMPANY, f"ring {DEAL}", False)
+    (event,) = world.outbox.published
+    assert (event.entity, event.record, event.trace) == (EntityKind.CONTACT, COMPANY, f"ring {DEAL}")
 
 
 def test_a_need_without_a_name_sends_nothing(world: World) -> None:
     world.worker.settle(world.ring(LEAD), NotYetLinked("first"))
 
-    assert world.published() == []
+    assert world.outbox.published == []
 
 
 @pytest.mark.parametrize("error", [LinkBroken("https://portal/rest/1/hunter2/"), KeyError("hunter2")])
@@ -442,3 +474,56 @@ def test_the_deal_goes_once_its_counterparty_is_settled(world: World) -> None:
 
     assert world.run(world.ring(DEAL)) is Outcome.CREATED  # linked is enough: the conflict is not the deal's
     assert world.documents.documents["b24:deal:5"][1]["counterparty_ref"] == party.ref.id
+
+
+# --- lanes and tally -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lane", list(Lane))
+def test_the_needed_record_is_sent_in_the_lane_of_what_needs_it(world: World, lane: Lane) -> None:
+    world.worker.settle(replace(world.ring(DEAL), lane=lane), NotYetLinked("first", need=COMPANY))
+
+    assert [event.lane for event in world.outbox.published] == [lane]
+
+
+def test_what_became_of_events_is_counted(world: World) -> None:
+    world.linked_company()
+    world.handle(replace(world.ring(COMPANY), lane=Lane.BULK))
+    world.handle(world.ring(REQUISITE))
+
+    assert world.tally.events() == {
+        (EntityKind.CONTACT, Lane.LIVE, "created"): 1,
+        (EntityKind.CONTACT, Lane.BULK, "echo"): 1,
+        (EntityKind.CONTACT, Lane.LIVE, "skipped"): 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "counted"),
+    [
+        (RemoteUnavailable("503"), "failed"),
+        (RemoteUnavailable("503", retry_after_seconds=300), "failed"),
+        (LinkBroken("gone"), "dead_letter"),
+        (RecordBusy("held"), "waited"),
+        (RateLimited("budget"), "waited"),
+        (Misconfigured("401"), "waited"),
+    ],
+    ids=repr,
+)
+def test_what_a_failure_counts_as(world: World, error: Exception, counted: str) -> None:
+    world.worker.settle(world.ring(LEAD), error)
+
+    assert world.tally.events() == {(EntityKind.LEAD, Lane.LIVE, counted): 1}
+
+
+class NoTally(MemoryTally):
+    def count(self, *_args: Any) -> None:
+        raise StoreUnavailable("away")
+
+
+def test_no_event_waits_for_its_tally(world: World) -> None:
+    world.tally = NoTally()
+    world.portal.put(company())
+
+    assert world.handle(world.ring(COMPANY)) is Outcome.CREATED
+    assert isinstance(world.worker.settle(world.ring(LEAD), RemoteUnavailable("503")), WaitFor)

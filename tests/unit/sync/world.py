@@ -48,7 +48,11 @@ from tests.fakes.stores import (
     MemoryMemories,
     MemoryOutbox,
     MemoryParked,
+    MemoryReads,
+    MemoryTally,
 )
+
+A_WHILE = timedelta(seconds=2)
 
 INN, KPP, BRANCH_KPP = "7707083893", "773601001", "540602001"
 PERSON_INN = "500100732259"
@@ -106,6 +110,8 @@ class World:
     locks: MemoryLocks = field(default_factory=MemoryLocks)
     letters: MemoryDeadLetters = field(default_factory=MemoryDeadLetters)
     parked: MemoryParked = field(default_factory=MemoryParked)
+    reads: MemoryReads = field(default_factory=MemoryReads)
+    tally: MemoryTally = field(default_factory=MemoryTally)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
     capabilities: FakeCapabilities = field(default_factory=FakeCapabilities)
     portal: FakeCounterpartySide = field(default_factory=lambda: FakeCounterpartySide(System.BITRIX24))
@@ -120,6 +126,7 @@ class World:
     def counterparties(self) -> CounterpartyFlow:
         return CounterpartyFlow(
             bitrix24=self.portal,
+            cards=self.portal,
             onec=self.base,
             requisites=self.portal,
             states=OnecStates(),
@@ -164,6 +171,8 @@ class World:
             links=self.links,
             letters=self.letters,
             parked=self.parked,
+            reads=self.reads,
+            tally=self.tally,
             outbox=self.outbox,
             clock=self.clock,
             max_age_hours=self.rules.max_age_hours,
@@ -174,7 +183,8 @@ class World:
     # --- events ------------------------------------------------------------------------------------------------------
 
     def ring(self, record: RecordRef, *, change: Change = Change.CHANGED, entity: EntityKind | None = None) -> Any:
-        """A doorbell of Bitrix24."""
+        """A doorbell of Bitrix24, rung a while after whatever was before: nothing gathers it."""
+        self.clock.time += A_WHILE
         kind = entity or _ENTITY_OF[record.type]
         return ChangeEvent(entity=kind, record=record, change=change, seen_at=self.clock.now(), trace=f"ring {record}")
 
@@ -224,9 +234,6 @@ class World:
         """The only letter there is."""
         (letter,), _ = self.letters.page()
         return letter
-
-    def published(self) -> list[ChangeEvent]:
-        return [event for event, _bulk in self.outbox.published]
 
     def forget_calls(self) -> None:
         for remote in (self.portal, self.base, self.leads, self.deals, self.cards, self.documents, self.invoices):
