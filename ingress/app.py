@@ -24,6 +24,7 @@ from ingress.answers import (
 from ingress.brackets import parse_brackets
 from ingress.logs import make_logger, start_sentry
 from ingress.metrics import Metrics
+from ingress.metrics_exchange import ExchangeCollector
 from ingress.openapi import build_openapi
 from ingress.publisher import BrokerUnavailableError, Publisher
 from ingress.reading import Ignored, Reading
@@ -50,7 +51,7 @@ class Ingress(Flask):
         self.settings = settings
         self.publisher = publisher
         self.clock = clock
-        self.metrics = Metrics()
+        self.metrics = Metrics(ExchangeCollector(redis_url=settings.redis_url, broker_url=settings.broker_url))
         self.log = make_logger(settings.log_level)
         self.openapi = build_openapi()
         self.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1  # one more, see _read_body

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.registry import Collector
 
 MAX_IGNORED_CODES = 100  # distinct labels; a caller must not be able to grow the memory of everybody who scrapes
 _CODE = re.compile(r"[A-Z0-9_]{1,64}")
@@ -12,10 +13,12 @@ _PUBLISH_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 
 class Metrics:
-    """The counters of one application."""
+    """The counters of one application, and what it can tell of the whole exchange."""
 
-    def __init__(self) -> None:
+    def __init__(self, exchange: Collector | None = None) -> None:
         self.registry = CollectorRegistry()
+        if exchange is not None:
+            self.registry.register(exchange)
         self.events = Counter("ingress_events", "Events queued", ["source", "entity"], registry=self.registry)
         self.answers = Counter("ingress_answers", "Answers", ["path", "status"], registry=self.registry)
         self.misfits = Counter(

@@ -6,7 +6,7 @@ import base64
 import binascii
 from dataclasses import dataclass, field, fields
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from environs import EnvError, FileAwareEnv
 from marshmallow import ValidationError, validate
@@ -14,6 +14,7 @@ from marshmallow import ValidationError, validate
 SECRET: Any = {"secret": True}
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 BROKER_SCHEMES = ("redis", "rediss", "amqp", "amqps")
+STATE_SCHEMES = ("redis", "rediss")
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 
 
@@ -32,6 +33,7 @@ class Settings:
     broker_url: str = field(metadata=SECRET)
     b24_application_tokens: tuple[str, ...] = field(metadata=SECRET)  # several webhooks have different tokens
     onec_webhook_secrets: tuple[str, ...] = field(metadata=SECRET)  # whsec_...; several while one is being rotated
+    redis_url: str = field(default=DEFAULT_REDIS_URL, metadata=SECRET)  # the workers' state, read for /metrics only
     ingress_bind: str = "127.0.0.1:8080"
     log_level: str = "INFO"
     sentry_dsn: str = field(default="", metadata=SECRET)
@@ -50,8 +52,10 @@ def load_settings() -> Settings:
     """
     env = FileAwareEnv(eager=False, strip_whitespace=True)
     env.read_env(".env", recurse=False)
-    redis_url = env.str("REDIS_URL", default="") or DEFAULT_REDIS_URL  # a blank one, as in .env.example, is none
+    # a blank one, as in .env.example, is none
+    redis_url = env.str("REDIS_URL", default="", validate=_redis_url) or DEFAULT_REDIS_URL
     values: dict[str, Any] = {
+        "redis_url": redis_url,
         "broker_url": env.str("BROKER_URL", default="", validate=_broker_url) or next_database(redis_url),
         "b24_application_tokens": env.list("B24_APPLICATION_TOKENS", validate=_tokens),
         "onec_webhook_secrets": env.list("ONEC_WEBHOOK_SECRETS", validate=_webhook_secrets),
@@ -60,8 +64,6 @@ def load_settings() -> Settings:
         "sentry_dsn": env.str("SENTRY_DSN", default="", validate=_sentry_dsn),
     }
     faults = _faults(env)
-    if not faults and urlsplit(values["broker_url"]).scheme not in BROKER_SCHEMES:
-        faults = ["REDIS_URL: must be redis://host:port/number or rediss://..."]
     if faults:
         raise SettingsError(faults)
     for name in ("b24_application_tokens", "onec_webhook_secrets"):
@@ -91,6 +93,19 @@ def _faults(env: FileAwareEnv) -> list[str]:
         messages = getattr(error, "error_messages", None) or {"environment": [str(error)]}
         return [f"{name}: {' '.join(map(str, texts))}" for name, texts in messages.items()]
     return []
+
+
+def _redis_url(value: str) -> None:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in STATE_SCHEMES or not _has_readable_port(parts)):
+        raise ValidationError("must be redis://host:port/number or rediss://...")
+
+
+def _has_readable_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
 
 
 def _broker_url(value: str) -> None:

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from sync_worker.cli.budget import budget
 from sync_worker.cli.dead import dead
 from sync_worker.cli.demo import demo
 from sync_worker.cli.doctor import doctor
@@ -23,7 +24,7 @@ def cli(debug: bool) -> None:
     """Two-way exchange between Bitrix24 and 1C:CRM."""
 
 
-for _command in (up, demo, sandbox, doctor, setup, dead):
+for _command in (up, demo, sandbox, doctor, setup, budget, dead):
     cli.add_command(_command)
 
 

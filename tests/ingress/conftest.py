@@ -20,6 +20,7 @@ from sync_worker.contract import BROKER_KEY_PREFIX, EXCHANGE, all_queues
 
 TOKENS = ("first-application-token", "application_token_placeholder")
 SECRETS = ("whsec_" + "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0", "whsec_" + "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4")
+NOWHERE = "redis://127.0.0.1:1/0"  # a port that refuses
 NOW = datetime(2026, 3, 31, 9, 30, tzinfo=UTC)
 
 
@@ -35,8 +36,10 @@ class Queued:
     text: str  # all of the message as text
 
 
-def make_settings(broker_url: str) -> Settings:
-    return Settings(broker_url=broker_url, b24_application_tokens=TOKENS, onec_webhook_secrets=SECRETS)
+def make_settings(broker_url: str, redis_url: str = NOWHERE) -> Settings:
+    return Settings(
+        broker_url=broker_url, redis_url=redis_url, b24_application_tokens=TOKENS, onec_webhook_secrets=SECRETS
+    )
 
 
 @pytest.fixture
@@ -45,9 +48,9 @@ def broker_url(redis_url: str) -> str:
 
 
 @pytest.fixture
-def app(broker_url: str) -> Ingress:
+def app(redis_url: str, broker_url: str) -> Ingress:
     publisher = Publisher(broker_url, connections=2)
-    return create_app(make_settings(broker_url), publisher=publisher, clock=lambda: NOW)
+    return create_app(make_settings(broker_url, redis_url), publisher=publisher, clock=lambda: NOW)
 
 
 @pytest.fixture

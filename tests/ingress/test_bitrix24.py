@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from ingress.brackets import parse_brackets
 from ingress.credentials import matches_any
-from sync_worker.contract import ChangeEvent, Misfit
+from sync_worker.contract import ChangeEvent, EntityKind, Misfit
 from tests.ingress.conftest import NOW, TOKENS, Queued, event_form, post_form
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "bitrix24"
@@ -143,6 +143,7 @@ def test_codes_without_a_sample(
     [message] = queued()
     event = ChangeEvent.load(message.kwargs["event"])
     assert (event.record.key, event.change) == meaning
+    assert event.whole is (code.startswith("ONCRMADDRESS") and event.entity is EntityKind.CONTACT)
 
 
 @pytest.mark.parametrize(

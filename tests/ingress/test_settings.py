@@ -32,7 +32,7 @@ def test_defaults() -> None:
 
     assert settings.b24_application_tokens == ("one", "two")
     assert settings.onec_webhook_secrets == SECRETS
-    assert settings.broker_url == "redis://127.0.0.1:6379/1"
+    assert (settings.redis_url, settings.broker_url) == ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/1")
     assert (settings.ingress_bind, settings.log_level, settings.sentry_dsn) == ("127.0.0.1:8080", "INFO", "")
 
 
@@ -56,7 +56,9 @@ def test_a_broker_of_its_own_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://host/4")
     monkeypatch.setenv("BROKER_URL", "amqp://user:pw@rabbit/sync")
 
-    assert load_settings().broker_url == "amqp://user:pw@rabbit/sync"
+    settings = load_settings()
+
+    assert (settings.redis_url, settings.broker_url) == ("redis://host/4", "amqp://user:pw@rabbit/sync")
 
 
 def test_a_dotenv_file_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,6 +83,7 @@ def test_a_secret_may_lie_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_every_fault_is_named_in_one_message_without_the_values(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {
+        "REDIS_URL": "wrong-value",
         "BROKER_URL": "sqlite:///wrong-value",
         "ONEC_WEBHOOK_SECRETS": "wrong-value",
         "INGRESS_BIND": "wrong-value",
@@ -109,6 +112,7 @@ def test_every_fault_is_named_in_one_message_without_the_values(monkeypatch: pyt
         ("INGRESS_BIND", "127.0.0.1:99999"),
         ("INGRESS_BIND", ":8080"),
         ("REDIS_URL", "memory://"),
+        ("REDIS_URL", "redis://host:port/0"),
     ],
 )
 def test_a_fault_names_its_variable(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:

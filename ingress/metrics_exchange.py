@@ -1,0 +1,180 @@
+"""What the exchange's Redis tells Prometheus: the budget, what became of events, and what waits.
+
+Read anew at each scrape, with little patience: without Redis these families are absent, `sync_state_up` says so, and
+the ingress's own figures are shown all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from sync_worker.contract import (
+    BROKER_KEY_PREFIX,
+    BUDGET_STOCK_KEY,
+    BUDGET_TALLY_KEY,
+    DEAD_CAUSES_KEY,
+    EVENTS_TALLY_KEY,
+    PARKED_KEY,
+    Lane,
+    all_queues,
+    dead_cause_key,
+)
+
+PATIENCE_SECONDS = 0.5  # for a connection, and for an answer
+
+Counts = Mapping[tuple[str, ...], float]  # a field's words -> its number
+
+_LANE_COUNTERS = {
+    "requests": ("sync_bitrix24_requests", "Requests sent to Bitrix24; a batch is one"),
+    "commands": ("sync_bitrix24_commands", "Commands in those requests"),
+    "refused_requests": ("sync_bitrix24_refused_requests", "Requests that Bitrix24 refused for their rate (503)"),
+    "refused_commands": ("sync_bitrix24_refused_commands", "Commands refused for a method's running time (429)"),
+    "lost_answers": ("sync_bitrix24_lost_answers", "Requests whose answer never came"),
+    "waited_seconds": ("sync_bitrix24_wait_seconds", "What callers waited for their requests to leave, summed"),
+}
+_BUDGET_GAUGES = {
+    "level": ("sync_bitrix24_budget_level", "Requests that count against the burst now"),
+    "burst": ("sync_bitrix24_budget_burst", "Requests that the portal takes at once"),
+    "rate_per_second": ("sync_bitrix24_requests_per_second", "The rate that we keep to, as learned from refusals"),
+    "circuit_open": ("sync_bitrix24_circuit_open", "1 while the portal is down or has shut us out"),
+}
+_METHOD_GAUGES = {
+    "used_seconds": ("sync_bitrix24_operating_seconds", "Running time of a method in the last ten minutes"),
+    "limit_seconds": ("sync_bitrix24_operating_limit_seconds", "Running time that a method may have in ten minutes"),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """What was read of the state's Redis. Shapes: contract."""
+
+    budget_tally: Counts
+    budget_stock: Counts  # empty where no worker looked of late
+    events: Counts
+    parked: int
+    dead_letters: Mapping[str, int]  # by cause
+
+
+class ExchangeCollector(Collector):
+    """Registered once; opens no connection before the first scrape. Safe to share between threads."""
+
+    def __init__(self, *, redis_url: str, broker_url: str) -> None:
+        """Only a broker that is Redis is asked for its queues: RabbitMQ has metrics of its own."""
+        self._state = _impatient(redis_url)
+        self._broker = _impatient(broker_url) if urlsplit(broker_url).scheme.startswith("redis") else None
+
+    def describe(self) -> Iterable[Metric]:
+        """No names in advance: to tell them by a first collection would open a connection."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        state = self._read_state()
+        yield GaugeMetricFamily("sync_state_up", "1 if the exchange's Redis answers", value=int(state is not None))
+        if state is not None:
+            yield from _families(state)
+        waiting = self._read_queues()
+        if waiting is not None:
+            yield _gauges("sync_queue_messages", "Messages that wait in a queue", ["queue"], waiting)
+
+    def _read_state(self) -> State | None:
+        try:
+            return _state(self._state)
+        except Exception:  # whatever it is: a scrape that fails would hide the ingress's own figures as well
+            return None
+
+    def _read_queues(self) -> Counts | None:
+        if self._broker is None:
+            return None
+        try:
+            with self._broker.pipeline(transaction=False) as pipeline:
+                for name in all_queues():
+                    pipeline.llen(BROKER_KEY_PREFIX + name)
+                return {(name,): length for name, length in zip(all_queues(), pipeline.execute(), strict=True)}
+        except Exception:  # as above
+            return None
+
+
+def _impatient(url: str) -> redis.Redis:
+    """A client that tries once more where a kept connection was cut, and never where the server hangs."""
+    return redis.Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_connect_timeout=PATIENCE_SECONDS,
+        socket_timeout=PATIENCE_SECONDS,
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+    )
+
+
+def _state(client: redis.Redis) -> State:
+    with client.pipeline(transaction=False) as pipeline:
+        for key in (BUDGET_TALLY_KEY, BUDGET_STOCK_KEY, EVENTS_TALLY_KEY):
+            pipeline.hgetall(key)
+        pipeline.hlen(PARKED_KEY)
+        pipeline.smembers(DEAD_CAUSES_KEY)
+        budget_tally, budget_stock, events, parked, causes = pipeline.execute()
+        for cause in sorted(causes):
+            pipeline.zcard(dead_cause_key(cause))
+        letters = dict(zip(sorted(causes), pipeline.execute(), strict=True))
+    return State(
+        budget_tally=_numbers(budget_tally),
+        budget_stock=_numbers(budget_stock),
+        events=_numbers(events),
+        parked=parked,
+        dead_letters=letters,
+    )
+
+
+def _numbers(fields: Mapping[str, str]) -> Counts:
+    """By the words of the fields' names; what is no number is left out."""
+    found = {}
+    for name, text in fields.items():
+        with suppress(ValueError):
+            found[tuple(name.split(" "))] = float(text)
+    return found
+
+
+def _families(state: State) -> Iterator[Metric]:
+    for field, (name, text) in _LANE_COUNTERS.items():
+        # a lane that did nothing yet counts 0, so that its first step is seen as one
+        by_lane = {(lane.value,): state.budget_tally.get((lane.value, field), 0.0) for lane in Lane}
+        yield _counters(name, text, ["lane"], by_lane)
+    events = {words: count for words, count in state.events.items() if len(words) == 3}
+    yield _counters("sync_events", "Events by what came of them", ["entity", "lane", "outcome"], events)
+    for field, (name, text) in _BUDGET_GAUGES.items():
+        if (field,) in state.budget_stock:
+            yield GaugeMetricFamily(name, text, value=state.budget_stock[field,])
+    for field, (name, text) in _METHOD_GAUGES.items():
+        by_method = {words[1:]: value for words, value in state.budget_stock.items() if _is_of_method(words, field)}
+        yield _gauges(name, text, ["method"], by_method)
+    yield GaugeMetricFamily("sync_parked_events", "Events set aside until a time", value=state.parked)
+    letters = {(cause,): number for cause, number in state.dead_letters.items()}
+    yield _gauges("sync_dead_letters", "Events that wait for a person", ["cause"], letters)
+
+
+def _is_of_method(words: tuple[str, ...], field: str) -> bool:
+    return len(words) == 2 and words[0] == field
+
+
+def _counters(name: str, text: str, labels: list[str], values: Mapping[Any, float]) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for words, value in sorted(values.items()):
+        family.add_metric(words, value)
+    return family
+
+
+def _gauges(name: str, text: str, labels: list[str], values: Mapping[Any, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for words, value in sorted(values.items()):
+        family.add_metric(words, value)
+    return family

@@ -1,0 +1,270 @@
+"""What /metrics tells of the exchange: as the stores wrote it, and nothing where Redis is away."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from ingress.app import create_app
+from sync_worker.contract import BROKER_KEY_PREFIX, BUDGET_STOCK_KEY, BUDGET_TALLY_KEY, EVENTS_TALLY_KEY, all_queues
+from sync_worker.domain.budget import BudgetReport, Circuit, MethodUse, Spent
+from sync_worker.domain.identity import EntityKind, Lane
+from sync_worker.store.client import connect
+from sync_worker.store.dead_letters import RedisDeadLetters
+from sync_worker.store.governor import Governor
+from sync_worker.store.parked import RedisParked
+from sync_worker.store.stock import RedisStock
+from sync_worker.store.tally import RedisTally
+from tests.contract.store_worlds import COMPANY, CONTACT, at, doorbell, letter
+from tests.ingress.conftest import NOWHERE, event_form, make_settings, post_form
+from tests.services import ROOT, RedisServer
+
+REPORT = BudgetReport(
+    level=12.5,
+    burst=50,
+    rate_per_second=1.4,
+    plan_rate_per_second=2,
+    methods={
+        "crm.deal.update": MethodUse(used_seconds=240, limit_seconds=480, cost_seconds=0.5),
+        "batch": MethodUse(used_seconds=3, limit_seconds=420, cost_seconds=0.1),
+    },
+)
+
+
+@pytest.fixture
+def store(redis_url: str) -> Iterator[redis.Redis]:
+    with connect(redis_url) as connected:
+        yield connected
+
+
+@pytest.fixture
+def hung_port() -> Iterator[int]:
+    """A port where somebody listens and never says a word."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(50)
+        yield listener.getsockname()[1]
+
+
+def _samples(client: FlaskClient) -> dict[str, float]:
+    """'name{label="value"}' -> number."""
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    found = {}
+    for family in text_string_to_metric_families(answer.text):
+        for sample in family.samples:
+            labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
+            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return found
+
+
+def _of_the_exchange(samples: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in samples.items() if name.startswith("sync_")}
+
+
+def test_the_lanes_are_counted(client: FlaskClient, store: redis.Redis) -> None:
+    spent = {
+        "live requests": 3,
+        "live commands": 40,
+        "live waited_seconds": 1.25,
+        "bulk refused_requests": 1,
+        "bulk refused_commands": 2,
+        "bulk lost_answers": 4,
+    }
+    store.hset(BUDGET_TALLY_KEY, mapping=spent)
+
+    found = _samples(client)
+
+    assert found['sync_bitrix24_requests_total{lane="live"}'] == 3
+    assert found['sync_bitrix24_commands_total{lane="live"}'] == 40
+    assert found['sync_bitrix24_wait_seconds_total{lane="live"}'] == 1.25
+    assert found['sync_bitrix24_refused_requests_total{lane="bulk"}'] == 1
+    assert found['sync_bitrix24_refused_commands_total{lane="bulk"}'] == 2
+    assert found['sync_bitrix24_lost_answers_total{lane="bulk"}'] == 4
+    assert found['sync_bitrix24_requests_total{lane="bulk"}'] == 0, "a lane that did nothing yet counts from 0"
+
+
+def test_the_governors_own_counters_are_told(client: FlaskClient, store: redis.Redis) -> None:
+    governor = Governor(
+        store, name="bitrix24", rate_per_second=2, burst=50, live_share=0.3, operating_limit_seconds=480
+    )
+    permit = governor.take(Lane.LIVE, {"crm.deal.update": 3}, is_batch=True)
+    spent = {"crm.deal.update": Spent(commands=3, seconds=1.5, operating_seconds=1.5)}
+    governor.settle(permit, Lane.LIVE, spent, waited_seconds=0.25)
+    governor.refused(Lane.LIVE)
+    RedisStock(store).note(governor.report())
+
+    found = _samples(client)
+
+    assert found['sync_bitrix24_requests_total{lane="live"}'] == 1
+    assert found['sync_bitrix24_commands_total{lane="live"}'] == 3
+    assert found['sync_bitrix24_refused_requests_total{lane="live"}'] == 1
+    assert found['sync_bitrix24_wait_seconds_total{lane="live"}'] == 0.25
+    assert found["sync_bitrix24_budget_level"] == found["sync_bitrix24_budget_burst"], "a refusal counts as full"
+    assert found["sync_bitrix24_requests_per_second"] < 2
+    assert found['sync_bitrix24_operating_seconds{method="crm.deal.update"}'] == 1.5
+
+
+def test_events_are_counted_as_the_workers_tallied_them(client: FlaskClient, store: redis.Redis) -> None:
+    tally = RedisTally(store)
+    tally.count(EntityKind.DEAL, Lane.LIVE, "updated")
+    tally.count(EntityKind.DEAL, Lane.LIVE, "updated")
+    tally.count(EntityKind.CONTACT, Lane.BULK, "dead_letter")
+
+    found = _samples(client)
+
+    assert found['sync_events_total{entity="deal",lane="live",outcome="updated"}'] == 2
+    assert found['sync_events_total{entity="contact",lane="bulk",outcome="dead_letter"}'] == 1
+
+
+def test_the_budget_stands_as_it_was_noted(client: FlaskClient, store: redis.Redis) -> None:
+    RedisStock(store).note(REPORT)
+
+    found = _samples(client)
+
+    assert found["sync_bitrix24_budget_level"] == 12.5
+    assert found["sync_bitrix24_budget_burst"] == 50
+    assert found["sync_bitrix24_requests_per_second"] == 1.4
+    assert found["sync_bitrix24_circuit_open"] == 0
+    assert found['sync_bitrix24_operating_seconds{method="crm.deal.update"}'] == 240
+    assert found['sync_bitrix24_operating_limit_seconds{method="crm.deal.update"}'] == 480
+    assert found['sync_bitrix24_operating_seconds{method="batch"}'] == 3
+
+
+def test_a_newer_note_takes_the_place_of_the_older_and_an_old_one_goes(client: FlaskClient, store: redis.Redis) -> None:
+    circuit = Circuit(since=1.0, cause="shut_out", message="blocked", probe_in_seconds=15)
+    RedisStock(store).note(REPORT)
+    RedisStock(store).note(BudgetReport(level=0, burst=50, rate_per_second=2, plan_rate_per_second=2, circuit=circuit))
+
+    found = _samples(client)
+    lasts_seconds = store.ttl(BUDGET_STOCK_KEY)
+
+    assert found["sync_bitrix24_circuit_open"] == 1
+    assert not any("operating" in name for name in found)
+    assert 0 < lasts_seconds <= 60
+    store.delete(BUDGET_STOCK_KEY)
+    assert "sync_bitrix24_circuit_open" not in _samples(client), "nobody knows any more"
+
+
+def test_what_waits_is_counted(client: FlaskClient, store: redis.Redis) -> None:
+    post_form(client, event_form("ONCRMDEALADD", ID=1))
+    RedisParked(store).park(doorbell(), ready_at=at(60), reason="the budget is spent")
+    letters = RedisDeadLetters(store)
+    letters.add(letter())
+    gone = letters.add(letter(record=COMPANY, cause="order_locked"))
+    letters.remove(gone.id)
+
+    found = _samples(client)
+
+    assert found['sync_queue_messages{queue="deal"}'] == 1
+    assert found['sync_queue_messages{queue="contact.bulk"}'] == 0
+    assert found["sync_parked_events"] == 1
+    assert found['sync_dead_letters{cause="field_conflict"}'] == 1
+    assert found.get('sync_dead_letters{cause="order_locked"}', 0) == 0
+    assert CONTACT.id not in "".join(found), "no names of records, so no endless series"
+
+
+def test_every_family_is_in_the_operators_guide(client: FlaskClient, store: redis.Redis) -> None:
+    RedisStock(store).note(REPORT)
+    RedisTally(store).count(EntityKind.DEAL, Lane.LIVE, "updated")
+    RedisDeadLetters(store).add(letter())
+
+    names = {name.partition("{")[0] for name in _of_the_exchange(_samples(client))}
+
+    guide = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert len(names) == 17
+    assert [name for name in sorted(names) if f"`{name}`" not in guide] == []
+
+
+def test_every_queue_has_its_length(client: FlaskClient, redis_server: RedisServer) -> None:
+    with redis.Redis.from_url(redis_server.url(1)) as broker:
+        for length, name in enumerate(all_queues(), start=1):
+            broker.lpush(BROKER_KEY_PREFIX + name, *range(length))
+
+    found = _samples(client)
+
+    assert [found[f'sync_queue_messages{{queue="{name}"}}'] for name in all_queues()] == [*range(1, 12)]
+
+
+def test_a_field_that_nobody_can_read_is_left_out(client: FlaskClient, store: redis.Redis) -> None:
+    store.hset(BUDGET_TALLY_KEY, mapping={"live requests": "many", "live commands": 2, "of a newer worker": 1})
+    store.hset(EVENTS_TALLY_KEY, mapping={"deal live updated": 1, "newer": 2})
+
+    found = _samples(client)
+
+    assert found['sync_bitrix24_requests_total{lane="live"}'] == 0
+    assert found['sync_bitrix24_commands_total{lane="live"}'] == 2
+    assert [name for name in found if name.startswith("sync_events")] == [
+        'sync_events_total{entity="deal",lane="live",outcome="updated"}'
+    ]
+
+
+def test_a_key_of_another_kind_is_no_answer(client: FlaskClient, store: redis.Redis) -> None:
+    store.set(EVENTS_TALLY_KEY, "no hash")
+
+    assert _samples(client)["sync_state_up"] == 0
+
+
+@pytest.mark.parametrize("broker_url", ["amqp://127.0.0.1:1/sync", NOWHERE])
+def test_queues_of_a_broker_that_is_no_redis_or_away_are_left_out(redis_url: str, broker_url: str) -> None:
+    client = create_app(make_settings(broker_url, redis_url)).test_client()
+
+    found = _of_the_exchange(_samples(client))
+
+    assert found["sync_state_up"] == 1
+    assert not any(name.startswith("sync_queue_messages") for name in found)
+
+
+def test_without_redis_only_the_ingress_speaks() -> None:
+    client = create_app(make_settings(NOWHERE, NOWHERE)).test_client()
+    client.get("/nowhere")
+
+    found = _samples(client)
+
+    assert _of_the_exchange(found) == {"sync_state_up": 0}
+    assert found['ingress_answers_total{path="other",status="404"}'] == 1
+
+
+@pytest.mark.timeout(30)  # redis-py's own patience with a silent server has no end
+def test_a_redis_that_hangs_is_not_waited_for(hung_port: int) -> None:
+    url = f"redis://127.0.0.1:{hung_port}/0"
+    client = create_app(make_settings(url, url)).test_client()
+
+    assert _of_the_exchange(_samples(client)) == {"sync_state_up": 0}
+
+
+def test_a_redis_that_comes_back_is_seen_at_once(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path).start()
+    try:
+        client = create_app(make_settings(server.url(1), server.url())).test_client()
+        seen = [_samples(client)["sync_state_up"]]
+        server.kill()
+        seen.append(_samples(client)["sync_state_up"])
+        server.start()
+        seen.append(_samples(client)["sync_state_up"])
+        server.stop()
+        server.start()  # between two scrapes: the kept connection is dead, and its death says nothing of today
+        seen.append(_samples(client)["sync_state_up"])
+    finally:
+        server.kill()
+
+    assert seen == [1, 0, 1, 1]
+
+
+def test_making_the_application_opens_no_connection() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        listener.setblocking(False)
+        url = f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
+
+        create_app(make_settings(url, url))
+
+        with pytest.raises(BlockingIOError):
+            listener.accept()
