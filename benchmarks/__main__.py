@@ -5,7 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("ingress", "latency", "redis_memory")
+NAMES = (
+    "ingress",
+    "latency",
+    "redis_memory",
+    "idle_call",
+    "bitrix24_budget",
+    "operating",
+    "contact_events",
+    "steady_state",
+    "backlog",
+    "task_overhead",
+    "onec_batching",
+)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import redis
@@ -20,12 +21,17 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.portals import redis_server
+from sandbox.onec import Base, BaseSettings
 from sync_worker.app import app
-from sync_worker.contract import ChangeEvent, EntityKind, RecordRef, RecordType, System, event_message, new_trace
+from sync_worker.contract import ChangeEvent, EntityKind, RecordRef, RecordType, System, new_trace
 
 ROUNDS, MESSAGES = 7, 500
 BARE_TASK = "benchmark.bare"
 QUEUE = "status"
+PASSWORD = "nothing-worth-knowing"  # a sandbox's
+
+
+_ids = count(1)
 
 
 @app.task(name=BARE_TASK)
@@ -34,8 +40,8 @@ def bare(event: dict[str, object]) -> str:
 
 
 def main() -> None:
-    with redis_server() as server:
-        environment = _environment(server.url(0), server.url(1))
+    with redis_server() as server, Base(BaseSettings(password=PASSWORD)).serve() as base:
+        environment = _environment(server.url(0), server.url(1), base.url)
         os.environ |= environment  # for the sender, which is this process
         worker = _start_worker(environment)
         try:
@@ -49,13 +55,13 @@ def main() -> None:
     show({task: seconds[1:] for task, seconds in times.items()})  # the first round warms up
 
 
-def _environment(redis_url: str, broker_url: str) -> dict[str, str]:
+def _environment(redis_url: str, broker_url: str, onec_url: str) -> dict[str, str]:
     return {
         "B24_WEBHOOK_URL": "http://127.0.0.1:9/rest/1/nobody-listens-here/",
         "B24_APPLICATION_TOKENS": "token-of-the-benchmark",
-        "ONEC_URL": "http://127.0.0.1:9/base",
-        "ONEC_USER": "nobody",
-        "ONEC_PASSWORD": "nothing-at-all",
+        "ONEC_URL": f"{onec_url}/base",
+        "ONEC_USER": "Обмен",
+        "ONEC_PASSWORD": PASSWORD,
         "ONEC_WEBHOOK_SECRETS": "whsec_c2lnbmluZy1zZWNyZXQtb2YtdGhlLXRlc3Rz",
         "REDIS_URL": redis_url,
         "BROKER_URL": broker_url,
@@ -66,27 +72,28 @@ def _environment(redis_url: str, broker_url: str) -> dict[str, str]:
 def _start_worker(environment: dict[str, str]) -> subprocess.Popen[bytes]:
     """One thread, so that a message's time is not hidden behind another's."""
     command = [sys.executable, "-m", "celery", "-A", "benchmarks.task_overhead", "worker", "-Q", QUEUE, "-c", "1"]
-    return subprocess.Popen([*command, "--loglevel=ERROR"], env={**os.environ, **environment})
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **environment}
+    )
 
 
 def drained_seconds(task: str, broker_url: str) -> float:
     """Fill the queue while nobody looks, and time how long the worker takes to empty it."""
-    event = ChangeEvent(
-        entity=EntityKind.STATUS,
-        record=RecordRef(system=System.BITRIX24, type=RecordType.ORDER, id="1"),
-        seen_at=datetime.now(UTC),
-        trace=new_trace(),
-    )
-    message = event_message(event)
     app.control.cancel_consumer(QUEUE, reply=True)
     for _ in range(MESSAGES):
-        app.send_task(task, kwargs=dict(message.body[1]), queue=QUEUE)
+        app.send_task(task, kwargs={"event": doorbell().dump()}, queue=QUEUE)
     with redis.Redis.from_url(broker_url) as broker:
         started = time.perf_counter()
         app.control.add_consumer(QUEUE, reply=True)
         while broker.llen(f"sync:{QUEUE}") or broker.zcard("sync:unacked_index"):
             time.sleep(0.005)
         return time.perf_counter() - started
+
+
+def doorbell() -> ChangeEvent:
+    """Of a record of its own, so that no look covers another."""
+    record = RecordRef(system=System.BITRIX24, type=RecordType.ORDER, id=str(next(_ids)))
+    return ChangeEvent(entity=EntityKind.STATUS, record=record, seen_at=datetime.now(UTC), trace=new_trace())
 
 
 def show(times: dict[str, list[float]]) -> None:

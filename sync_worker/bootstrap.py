@@ -69,6 +69,7 @@ class Gateways:
     """Both systems, and what the commands need of them."""
 
     bitrix24: Bitrix24Client
+    governor: Governor
     onec: OnecClient
     examiners: tuple[Examiner, ...]
     portal_setup: PortalSetup
@@ -76,9 +77,10 @@ class Gateways:
 
 def build_gateways(settings: Settings, *, store: redis.Redis, clock: Clock) -> Gateways:
     """The two clients, each behind its shared limit."""
+    governor = build_governor(settings, store=store)
     bitrix24 = Bitrix24Client(
         webhook_url=settings.b24_webhook_url,
-        governor=build_governor(settings, store=store),
+        governor=governor,
         http=_http(),
         lane=_current_lane,
         sleep=clock.sleep,
@@ -99,6 +101,7 @@ def build_gateways(settings: Settings, *, store: redis.Redis, clock: Clock) -> G
     }
     return Gateways(
         bitrix24=bitrix24,
+        governor=governor,
         onec=onec,
         examiners=(
             Bitrix24Examiner(client=bitrix24, clock=clock, rules=rules),

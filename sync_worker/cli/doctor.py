@@ -36,8 +36,10 @@ def examine(settings: Settings) -> list[Finding]:
     findings += examine_redis(settings)
     if not all(finding.ok for finding in findings if finding.check == "Redis"):
         return findings
-    for examiner in the_gateways(settings).examiners:
+    gateways = the_gateways(settings)
+    for examiner in gateways.examiners:
         try:
+            gateways.governor.probe_now()  # somebody may have mended just now what had shut us out
             findings += examiner.examine()
         except StoreUnavailable as error:
             findings.append(Finding(check="Redis", ok=False, found=str(error)))

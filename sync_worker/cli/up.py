@@ -42,7 +42,7 @@ class Running:
 
 
 @click.command()
-@click.option("--workers", default=1, show_default=True, help="Worker processes; each works on 16 events at once.")
+@click.option("--workers", default=1, show_default=True, help="Worker processes; each works on 32 events at once.")
 def up(workers: int) -> None:
     """Run everything on this machine: Redis if there is no REDIS_URL, ingress, workers, beat, Flower.
 

@@ -1,4 +1,4 @@
-"""Which doorbells need no look of their own: pure, over the moment at which the record's last good read began.
+"""Which doorbells need no look of their own, by the moment at which the record's last good read began.
 
 A doorbell says "look". Whoever looked after it was rung has seen what it was rung for, so that looking once answers
 all that were rung before.
@@ -6,6 +6,9 @@ all that were rung before.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -41,3 +44,24 @@ def judge(*, rang_at: datetime, began: datetime | None, now: datetime) -> Covere
         return Covered()
     quiet_until = began + QUIET
     return Gather(quiet_until) if now < quiet_until else Look()
+
+
+class InHand:
+    """Which records this process is looking at. Between processes a record's lock does the same, later and dearer."""
+
+    def __init__(self) -> None:
+        self._names: set[Hashable] = set()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def take(self, name: Hashable) -> Iterator[bool]:
+        """True where it is ours for as long as the block runs; False where another thread has it."""
+        with self._lock:
+            is_ours = name not in self._names
+            self._names.add(name)
+        try:
+            yield is_ours
+        finally:
+            if is_ours:
+                with self._lock:
+                    self._names.discard(name)

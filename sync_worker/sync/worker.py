@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from sync_worker.domain.identity import EntityKind, Lane, RecordRef, System
 from sync_worker.domain.link import DeadLetter
 from sync_worker.domain.outcome import Outcome
 from sync_worker.errors import NotYetLinked, StoreUnavailable, SyncError
-from sync_worker.sync.coalescing import Covered, Gather, judge
+from sync_worker.sync.coalescing import QUIET, Covered, Gather, InHand, judge
 from sync_worker.sync.ports import CapabilityCheck, Clock, DeadLetters, Links, Outbox, Parked, Reads, Tally
 from sync_worker.sync.retry_policy import Decision, GiveUp, Halt, Park, WaitFor, decide
 
@@ -44,6 +44,7 @@ class SyncWorker:
     max_age_hours: int
     code_version: str
     mask: Callable[[str], str]
+    in_hand: InHand = field(default_factory=InHand)
 
     def resolve(self, event: ChangeEvent) -> ChangeEvent | None:
         """The event with the record that it is really about; None where it is about nothing of ours."""
@@ -57,14 +58,22 @@ class SyncWorker:
 
     def handle(self, event: ChangeEvent) -> Outcome:
         """Bring a resolved event's record into agreement. Errors: SyncError, for `settle` to decide upon."""
-        outcome = self._coalesce(event) or self._look(event)
+        can_be_covered = event.is_doorbell and event.letter is None
+        outcome = self._answer(event) if can_be_covered else self._look(event)
         self._count(event, outcome)
         return outcome
 
+    def _answer(self, event: ChangeEvent) -> Outcome:
+        """A doorbell is answered by a look, and many by one."""
+        with self.in_hand.take((event.entity, event.record)) as is_ours:
+            if is_ours:
+                return self._coalesce(event) or self._look(event)
+        # another thread is at it, and its look may have begun too early for this one
+        self.parked.park(event, ready_at=self.clock.now() + QUIET, reason="the record is being read")
+        return Outcome.GATHERED
+
     def _coalesce(self, event: ChangeEvent) -> Outcome | None:
-        """The outcome of a doorbell that needs no look of its own; None for all else. One question to the store."""
-        if not event.is_doorbell or event.letter is not None:
-            return None
+        """The outcome of a doorbell that needs no look of its own, else None. One question to the store."""
         began = self.reads.began(event.entity, event.record, whole=event.whole)
         judged = judge(rang_at=event.seen_at, began=began, now=self.clock.now())
         if isinstance(judged, Covered):

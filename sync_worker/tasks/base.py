@@ -17,7 +17,7 @@ from marshmallow import ValidationError
 from sync_worker.app import app
 from sync_worker.bootstrap import build_worker
 from sync_worker.contract import ChangeEvent, Misfit, System, new_trace
-from sync_worker.errors import CircuitOpen, Misconfigured, RateLimited, RecordBusy, StoreUnavailable
+from sync_worker.errors import CircuitOpen, Misconfigured, RateLimited, RecordBusy, ShutOut, StoreUnavailable
 from sync_worker.settings import load_settings
 from sync_worker.sync.retry_policy import WaitFor
 from sync_worker.sync.worker import SyncWorker, after_failure
@@ -141,7 +141,7 @@ def _report(error: Exception, decision: str, event: ChangeEvent) -> None:
     """One line that says what failed and what happens next. A traceback only for what nobody foresaw."""
     is_foreseen = hasattr(error, "cause")
     level = "error" if isinstance(error, Misconfigured) or not is_foreseen else "warning"
-    if isinstance(error, (RecordBusy, RateLimited, CircuitOpen)):
+    if isinstance(error, (RecordBusy, RateLimited, CircuitOpen, ShutOut)):
         level = "info"  # waiting for one's turn is ordinary work, and of a shut remote the gateway raises one alarm
     getattr(logger, level)(
         "event_failed",

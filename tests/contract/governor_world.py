@@ -141,11 +141,11 @@ def worker(world: World, work: Work) -> Process:
     while True:
         count = max(1, min(50, int(BATCH_SECONDS / cost_seconds)))
         permit = world.take(Lane.BULK, count, is_batch=True, is_paid=is_paid)
+        cost_seconds = permit.cost_seconds.get(METHOD, cost_seconds)
         is_paid = permit.is_reserved
         if permit.wait_seconds > 0:
             yield permit.wait_seconds
         elif permit.allowed:
-            cost_seconds = permit.cost_seconds[METHOD]
             yield from _send_batch(world, work, permit)
         else:
             yield max(permit.blocked_seconds.values())

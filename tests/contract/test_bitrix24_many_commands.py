@@ -173,3 +173,9 @@ def test_lanes_do_not_wait_for_one_another_nor_share_a_request():
         world.token.opened.set()
         bulk.join(LONG)
         assert world.seen == ["profile", "profile"]
+
+
+def test_refusal_of_the_first_of_those_that_go_singly_is_waited_for(world):
+    world.governor.refusing = [RateLimited("later", retry_after_seconds=3)]
+    assert [type(one) for one in world.client.run_many([add("$result[0]"), add("другая")])] == [int, int]
+    assert (world.slept, titles(world)) == ([3], ["$result[0]", "другая"])

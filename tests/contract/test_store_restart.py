@@ -15,7 +15,6 @@ from redis.retry import Retry
 from sync_worker.domain.identity import EntityKind, RecordType, bitrix24_ref
 from sync_worker.domain.link import Link, Memory
 from sync_worker.errors import RecordBusy, StoreUnavailable
-from sync_worker.store.budget import Bucket
 from sync_worker.store.client import connect
 from sync_worker.store.dead_letters import RedisDeadLetters
 from sync_worker.store.links import RedisLinks
@@ -153,7 +152,6 @@ def test_absent_server_is_said_in_our_own_words_without_its_address() -> None:
         "count_by_cause": lambda: RedisDeadLetters(client).count_by_cause(),
         "park": lambda: RedisParked(client).park(doorbell(), ready_at=at(0), reason=""),
         "release": lambda: RedisParked(client).release(at(0), limit=1),
-        "take": lambda: Bucket(client, name="a").take(rate_per_second=1, burst=1, max_wait_seconds=0),
         "lock": lambda: RedisLocks(client).hold("a").__enter__(),
         "slot": lambda: Slots(client, name="a", limit=1).hold(0).__enter__(),
     }

@@ -48,6 +48,7 @@ send_at = ["EXECUTING"]
 requests_per_second = {rate}
 burst = {burst}
 """
+PLAN_RULES = SYNC_TOML.partition("[budget]")[0]  # no limits of its own: the plan's
 VISIBILITY_SECONDS = 5  # a killed worker's messages come back after that
 
 
@@ -59,6 +60,12 @@ def wait_until(look: Callable[[], Any], *, seconds: float = 60, what: str = "") 
             return seen
         assert time.monotonic() < give_up_at, f"not seen within {seconds} s: {what or look}"
         time.sleep(0.1)
+
+
+def standard_portal(**more: Any) -> PortalSettings:
+    """A strict portal of the standard plan, at some distance. `more` settings of it, for a test's own purpose."""
+    given = {"secrets": {B24_SECRET: 1}, "latency_seconds": 0.02, "request_latency_seconds": 0.05} | more
+    return PortalSettings(with_user_fields=True, application_token=APPLICATION_TOKEN, **given)
 
 
 class CeleryProcess:
@@ -162,6 +169,10 @@ class Exchange:
         self._held.close()
         self.http.close()
 
+    def start_worker(self, name: str) -> CeleryProcess:
+        """One more worker beside the first, under a node name of its own."""
+        return self._celery("worker", ["-n", f"{name}@%h"], ready="ready.", log_name=name)
+
     def start_flower(self, auth: str) -> str:
         """Start Flower behind a login; return its address."""
         port = free_port()
@@ -177,10 +188,9 @@ class Exchange:
         except requests.ConnectionError:
             return False
 
-    def _celery(self, name: str, arguments: list[str], *, ready: str) -> CeleryProcess:
-        process = CeleryProcess(
-            [name, *arguments], environment=self.environment, log_path=self.folder / f"{name}.log", ready=ready
-        )
+    def _celery(self, name: str, arguments: list[str], *, ready: str, log_name: str = "") -> CeleryProcess:
+        log_path = self.folder / f"{log_name or name}.log"
+        process = CeleryProcess([name, *arguments], environment=self.environment, log_path=log_path, ready=ready)
         self._held.callback(process.kill)
         return process.start()
 

@@ -15,6 +15,7 @@ from sync_worker.contract import (
     MISFIT_TASK,
     RELEASE_TASK,
     REQUEUE_TASK,
+    STOCK_TASK,
     UPKEEP_QUEUE,
     all_queues,
     queue_name,
@@ -110,7 +111,7 @@ def test_every_flow_is_plugged_in(entity: EntityKind) -> None:
 def test_a_worker_has_our_tasks_and_no_others(celery: Mapping[str, list[str]]) -> None:
     ours = {name for name in celery["tasks"] if not name.startswith("celery.")}
 
-    assert ours == {*map(task_name, EntityKind), MISFIT_TASK, RELEASE_TASK, REQUEUE_TASK}
+    assert ours == {*map(task_name, EntityKind), MISFIT_TASK, RELEASE_TASK, REQUEUE_TASK, STOCK_TASK}
 
 
 def test_a_worker_has_the_contracts_queues(celery: Mapping[str, list[str]]) -> None:

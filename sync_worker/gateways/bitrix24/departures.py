@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 PLENTY = 0.5  # while more than this share of the burst is free, nobody waits for company
 LONGEST_GATHERING_SECONDS = 0.5  # about as long as a token takes to come
 SHORT_BLOCK_SECONDS = 2.0  # a method that is blocked for less is waited for in line
+LONGEST_STAND_SECONDS = 30.0  # without a token of one's own; then the task comes back another time
+COME_BACK_SECONDS = 5.0
 
 Line = GroupCommit[Group, Batch]
 Caller = Ticket[Group, Batch]
@@ -89,7 +91,7 @@ class Departures:
 
         Errors: RateLimited and CircuitOpen, for the first in line.
         """
-        is_paid = False
+        is_paid, stood_seconds = False, 0.0
         while True:
             callers = journey.waiting()
             places = first_to_leave([caller.item for caller in callers], cost_seconds=self._cost_seconds)
@@ -98,8 +100,11 @@ class Departures:
             self._cost_seconds |= permit.cost_seconds
             if permit.wait_seconds <= 0:
                 break
+            if stood_seconds > LONGEST_STAND_SECONDS and not permit.is_reserved:
+                raise RateLimited("live work has taken what there was", retry_after_seconds=COME_BACK_SECONDS)
             self._sleep(permit.wait_seconds)
             is_paid = permit.is_reserved
+            stood_seconds += permit.wait_seconds
         self._spare = permit.spare
         return permit, self._depart(journey, [(callers[place], group) for place, group in places], permit)
 
@@ -111,7 +116,7 @@ class Departures:
             journey.depart([chosen[0][0]])
             return aboard
         if BATCH in permit.blocked_seconds:
-            self._send_singly(journey, chosen[0][0])
+            self._send_singly(journey, chosen[0][0], permit.blocked_seconds[BATCH])
             return []
         groups = [group for _, group in chosen]
         kept = within(groups, permit.allowed)
@@ -127,8 +132,8 @@ class Departures:
         self._turn_away(journey, [caller for caller, _ in aboard], late)
         return aboard
 
-    def _send_singly(self, journey: Journey[Group, Batch], first: Caller) -> None:
-        """No budget for batches. A group of one never needed one: it is told to come again without company."""
+    def _send_singly(self, journey: Journey[Group, Batch], first: Caller, batch_seconds: float) -> None:
+        """No budget for batches for so long. A group of one never needed one; the others are told to come singly."""
         journey.depart([first])
         if len(first.item.commands) > 1:
             first.fail(BatchesSpentError())
@@ -139,7 +144,9 @@ class Departures:
             self._sleep(alone.wait_seconds)
             alone = self._governor.take(self._lane, request.methods(), is_batch=False, is_paid=alone.is_reserved)
         if within([first.item], alone.allowed) == [None]:
-            first.fail(_blocked(request.methods_of(0), alone))
+            error = _blocked(request.methods_of(0), alone)
+            seconds = min(_wait_seconds(error), batch_seconds)  # a batch may have budget again before the method has
+            first.fail(RateLimited(str(error), retry_after_seconds=seconds))
             return
         self._send(request, [first], alone)
 

@@ -26,10 +26,6 @@ _NO_REST = "commercial plans"
 _NO_SUCH_TYPE = ("smart process not found", "смарт-процесс не найден")
 
 
-def _rejected(text: str, code: str) -> SyncError:
-    return RemoteRejected(text, code=code)
-
-
 def _rate_limited(text: str, _code: str) -> SyncError:
     return RateLimited(text, retry_after_seconds=5)
 

@@ -30,7 +30,7 @@ end
 
 -- The level now, and the second for which it holds: later than now while the bucket is shut.
 local function leaked(portal, now, rate, full)
-  local level, at, shut = number_in(portal, 'level', 0), number_in(portal, 'at', now), number_in(portal, 'shut', 0)
+  local level, at, shut = number_in(portal, 'level', 0), number_in(portal, 'at', 0), number_in(portal, 'shut', 0)
   if shut > at then -- the portal said that it is full: then it is, and nothing leaks until it opens again
     level = math.max(full, level - math.max(0, number_in(portal, 'refused_at', at) - at) * rate)
     at = shut

@@ -92,7 +92,8 @@ for index, one in ipairs(told.methods) do
   if (one.commands or 0) > 0 then
     local method = hash_of(key)
     local fresh, before = one.seconds / one.commands, tonumber(method['cost'] or '')
-    redis.call('HSET', key, 'cost', text(before and before * 0.7 + fresh * 0.3 or fresh))
+    local part = before and fresh < before and 0.1 or 0.3 -- dearer is believed sooner than cheaper
+    redis.call('HSET', key, 'cost', text(before and before + (fresh - before) * part or fresh))
   end
   redis.call('SADD', KEYS[4], one.name)
   settle(key, one)
