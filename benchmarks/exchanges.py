@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.portal import PortalSettings
+from sync_worker.contract import Lane, lane_queues
 from tests.process.exchange import APPLICATION_TOKEN, B24_SECRET, SYNC_TOML, Exchange, exchange
 
 RULES = SYNC_TOML.partition("[budget]")[0]  # no limits of its own: the plan's
@@ -28,6 +29,9 @@ def standard_exchange(folder: Path) -> Iterator[Exchange]:
         request_latency_seconds=ROUND_TRIP_SECONDS,
     )
     with exchange(folder, portal=portal, rules=RULES) as place:
+        place.worker.kill()  # it takes from all queues; as `up` and compose have it, each lane has a worker of its own
+        place.worker = place.start_worker("live", queues=lane_queues(Lane.LIVE))
+        place.start_worker("bulk", queues=lane_queues(Lane.BULK))
         yield place
 
 

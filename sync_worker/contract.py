@@ -56,8 +56,14 @@ def queue_name(entity: EntityKind, lane: Lane = Lane.LIVE) -> str:
     return entity.value if lane is Lane.LIVE else f"{entity}.{lane}"
 
 
+def lane_queues(lane: Lane) -> tuple[str, ...]:
+    """The queues that one worker process takes from, so that bulk work never holds all the threads."""
+    queues = tuple(queue_name(kind, lane) for kind in EntityKind)
+    return (*queues, UPKEEP_QUEUE) if lane is Lane.LIVE else queues
+
+
 def all_queues() -> tuple[str, ...]:
-    return (*(queue_name(kind, lane) for lane in Lane for kind in EntityKind), UPKEEP_QUEUE)
+    return tuple(queue for lane in Lane for queue in lane_queues(lane))
 
 
 class Change(StrEnum):
@@ -310,6 +316,7 @@ __all__ = [
     "all_queues",
     "dead_cause_key",
     "event_message",
+    "lane_queues",
     "misfit_message",
     "new_trace",
     "queue_name",

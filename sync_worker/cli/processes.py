@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sync_worker.cli.ports import free_port, split_bind
+from sync_worker.contract import Lane, lane_queues
 from sync_worker.embedded_redis import redis_server_path, write_redis_conf
 from sync_worker.settings import EMBEDDED_REDIS_NOTE
 
@@ -52,18 +53,11 @@ def embedded_redis(var: Path) -> tuple[Program, str]:
 def exchange_programs(*, var: Path, flower_bind: str, workers: int) -> list[Program]:
     """Ingress, workers, beat and Flower. They read their settings from the environment that `up` gives them."""
     host, port = split_bind(flower_bind)
-    worker_environment = {"REMAP_SIGTERM": "SIGQUIT"}  # a bounded stop: celeryconfig.worker_soft_shutdown_timeout
+    live_names = [f"worker{number}" for number in range(1, workers + 1)]
     return [
         Program(name="ingress", command=python("gunicorn", "-c", "python:ingress.gunicorn_conf"), priority=10),
-        *(
-            Program(
-                name=f"worker{number}",
-                command=celery("worker", "-n", f"worker{number}@%h"),
-                priority=20,
-                environment=worker_environment,
-            )
-            for number in range(1, workers + 1)
-        ),
+        *(worker(name, Lane.LIVE) for name in live_names),
+        worker("bulk", Lane.BULK),
         Program(
             name="beat",
             command=celery("beat", "-s", str(var / "beat-schedule"), "--pidfile="),
@@ -71,6 +65,16 @@ def exchange_programs(*, var: Path, flower_bind: str, workers: int) -> list[Prog
         ),
         Program(name="flower", command=celery("flower", f"--address={host}", f"--port={port}"), priority=40),
     ]
+
+
+def worker(name: str, lane: Lane) -> Program:
+    """A worker of one lane: threads that wait for a backlog's calls are not there for a manager's edit."""
+    return Program(
+        name=name,
+        command=celery("worker", "-n", f"{name}@%h", "-Q", ",".join(lane_queues(lane))),
+        priority=20,
+        environment={"REMAP_SIGTERM": "SIGQUIT"},  # a bounded stop: celeryconfig.worker_soft_shutdown_timeout
+    )
 
 
 def write_supervisor_conf(var: Path, programs: list[Program]) -> Path:

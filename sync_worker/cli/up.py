@@ -42,7 +42,12 @@ class Running:
 
 
 @click.command()
-@click.option("--workers", default=1, show_default=True, help="Worker processes; each works on 32 events at once.")
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    help="Worker processes for live events, 32 at once in each; one more does bulk work.",
+)
 def up(workers: int) -> None:
     """Run everything on this machine: Redis if there is no REDIS_URL, ingress, workers, beat, Flower.
 
@@ -119,7 +124,7 @@ def _own_flower_auth(var: Path) -> str:
 def _wait_until_ready(place: Running, *, log: Path, workers: int) -> None:
     waits = {
         "ingress": lambda: _answers(f"{place.ingress_url}/readyz"),
-        "worker1": lambda: len(app.control.ping(timeout=0.5, limit=workers) or ()) >= workers,
+        "worker1": lambda: len(app.control.ping(timeout=0.5, limit=workers + 1) or ()) > workers,  # and the bulk one
         "flower": lambda: _answers(f"{place.flower_url}/healthcheck"),
     }
     give_up_at = time.monotonic() + READY_SECONDS

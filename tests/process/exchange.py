@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -169,9 +169,10 @@ class Exchange:
         self._held.close()
         self.http.close()
 
-    def start_worker(self, name: str) -> CeleryProcess:
-        """One more worker beside the first, under a node name of its own."""
-        return self._celery("worker", ["-n", f"{name}@%h"], ready="ready.", log_name=name)
+    def start_worker(self, name: str, *, queues: Collection[str] = ()) -> CeleryProcess:
+        """One more worker beside the first, under a node name of its own; without `queues` it takes from all."""
+        chosen = ["-Q", ",".join(queues)] if queues else []
+        return self._celery("worker", ["-n", f"{name}@%h", *chosen], ready="ready.", log_name=name)
 
     def start_flower(self, auth: str) -> str:
         """Start Flower behind a login; return its address."""

@@ -18,6 +18,7 @@ from sync_worker.contract import (
     STOCK_TASK,
     UPKEEP_QUEUE,
     all_queues,
+    lane_queues,
     queue_name,
     task_name,
 )
@@ -117,6 +118,15 @@ def test_a_worker_has_our_tasks_and_no_others(celery: Mapping[str, list[str]]) -
 def test_a_worker_has_the_contracts_queues(celery: Mapping[str, list[str]]) -> None:
     assert celery["queues"] == list(all_queues())
     assert UPKEEP_QUEUE in celery["queues"]
+
+
+@pytest.mark.parametrize("lane", Lane)
+def test_compose_has_a_worker_for_all_queues_of_a_lane(lane: Lane) -> None:
+    lines = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+
+    assert ",".join(lane_queues(lane)) in lines, (
+        f"give the {lane} worker of docker-compose.yml its -Q {lane_queues(lane)}"
+    )
 
 
 @pytest.mark.parametrize("entity", EntityKind)

@@ -15,6 +15,7 @@ from typing import Any
 from sync_worker.domain.budget import BATCH, Permit, Spent
 from sync_worker.domain.identity import Lane
 from sync_worker.errors import (
+    CircuitOpen,
     OutcomeUnknown,
     RateLimited,
     RemoteUnavailable,
@@ -169,7 +170,7 @@ class Departures:
             reply = self._post(request)
         except NoReplyError as failure:
             for caller in callers:
-                caller.fail(_lost(_name(request), failure, is_write=caller.item.is_write))
+                caller.fail(_blamed(_lost(_name(request), failure, is_write=caller.item.is_write), permit))
             self._note_failure(permit, _lost(_name(request), failure, is_write=False), is_lost=failure.was_sent)
             return
         if reply.problem or (request.is_batch and not isinstance(reply.body["result"], dict)):
@@ -196,7 +197,7 @@ class Departures:
             self._answer_with_own_error(request, callers, reply)
         else:
             for caller in callers:
-                caller.fail(_whole_error(name, reply, is_write=caller.item.is_write))
+                caller.fail(_blamed(_whole_error(name, reply, is_write=caller.item.is_write), permit))
         if isinstance(worst, ShutOut):
             self._note_failure(permit, worst, is_final=True)
         elif isinstance(worst, RemoteUnavailable):
@@ -268,6 +269,11 @@ def _lost(name: str, failure: NoReplyError, *, is_write: bool) -> SyncError:
     """The answer is lost: a read may be repeated, of a write nobody knows whether it was done."""
     kind = OutcomeUnknown if is_write and failure.was_sent else RemoteUnavailable
     return kind(f"Bitrix24 {name}: {failure}")
+
+
+def _blamed(error: SyncError, permit: Permit) -> SyncError:
+    """A probe's failure is the outage's, and no try of the event that happened to make it."""
+    return CircuitOpen(str(error)) if permit.is_probe and isinstance(error, RemoteUnavailable) else error
 
 
 def _whole_error(name: str, reply: Reply, *, is_write: bool) -> SyncError:
