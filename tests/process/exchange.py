@@ -166,8 +166,9 @@ class Exchange:
         self.beat = self._celery("beat", ["-s", str(self.folder / "beat-schedule"), "--pidfile="], ready="is starting")
 
     def __exit__(self, *_exc: object) -> None:
-        self._held.close()
         self.http.close()
+        self.portal.stop()  # an ingress that stops waits for connections that are kept
+        self._held.close()
 
     def start_worker(self, name: str, *, queues: Collection[str] = ()) -> CeleryProcess:
         """One more worker beside the first, under a node name of its own; without `queues` it takes from all."""

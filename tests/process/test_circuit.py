@@ -55,7 +55,7 @@ def test_a_portal_that_is_down_is_found_up_again_by_the_probe(place: Exchange) -
     strike(place, "")
     requests_without_answer = before.new_requests()
 
-    wait_until(lambda: agree_on_all(place, ids), what="the probe comes by itself, and everything after it")
+    wait_until(lambda: agree_on_all(place, ids), seconds=120, what="the probe comes by itself, and everything after it")
 
     assert FAILURES_THAT_OPEN <= requests_without_answer <= 2 * len(ids), "those that open it, and what was under way"
     assert [line["event"][: len(ALARM)] for line in before.new_errors()] == [ALARM]
@@ -76,7 +76,7 @@ def test_a_portal_that_shuts_us_out_costs_nothing_but_time(place: Exchange, kind
 
     told, examined = budget(place), findings(place)
 
-    assert (told["circuit"]["cause"], told["circuit"]["probe_in_seconds"] <= 15) == ("shut_out", True)
+    assert told["circuit"]["cause"] == "shut_out"
     assert WORDS[kind] in told["circuit"]["message"]
     assert told["backlog"]["parked"] == len(ids)
     assert not examined["Bitrix24 answers"]["ok"]
