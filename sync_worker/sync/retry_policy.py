@@ -65,7 +65,8 @@ def decide(
     if isinstance(error, Misconfigured):
         return Halt()
     if isinstance(error, CircuitOpen):
-        return Halt(_whole(asked_seconds(error, HALT_SECONDS) * (1 + jitter / 2)))
+        # not until the next probe, which may be two minutes away: it may have come through long before
+        return Halt(_whole(min(asked_seconds(error, HALT_SECONDS), HALT_SECONDS) * (1 + jitter / 2)))
     if isinstance(error, (NeedsPerson, BadEvent)):
         return GiveUp()
     if not isinstance(error, (TryLater, OutcomeUnknown)):

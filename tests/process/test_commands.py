@@ -108,7 +108,7 @@ def test_up_starts_a_dead_worker_again_and_stops_cleanly(tmp_path: Path) -> None
             assert up.stdout is not None
             assert "ingress" in up.stdout.readline()
             log = tmp_path / "up" / "log" / "worker1.log"
-            worker = _child_of(up.pid, "celery", "worker")
+            worker = _child_of(up.pid, "celery", "worker1@%h")
             os.kill(worker, signal.SIGKILL)
             wait_until(lambda: log.read_text().count("worker1@") > 1 and log.read_text().count(" ready.") >= 2)
 

@@ -123,6 +123,8 @@ class Bitrix24Counterparties:
         Of what was not written the older view counts. An edit that somebody made meanwhile has an event of its own,
         which would pass for our echo if it stood in the record that is returned.
         """
+        if not current.is_whole:
+            raise ValueError(f"{current.ref} was not read whole, so it cannot be written")
         changes, responsible_id = self._known_responsible(changes)
         writes = self._writes(current, changes, source, responsible_id)
         if not writes:

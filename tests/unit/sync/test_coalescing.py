@@ -113,6 +113,25 @@ def test_doorbells_of_a_moment_become_one(sent: World) -> None:
     assert sent.deals.count("read") == 2
 
 
+def test_a_doorbell_that_rings_while_its_record_is_in_hand_is_gathered(
+    sent: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, read, met = sent.worker, sent.deals.read, []
+    first, second = edit(sent, 1), edit(sent, 2)
+
+    def look(ref: Any) -> Any:
+        met.append(worker.handle(second))  # another thread of the process, at this very moment
+        return read(ref)
+
+    monkeypatch.setattr(sent.deals, "read", look)
+    assert worker.handle(first) is Outcome.UPDATED
+    monkeypatch.undo()
+
+    assert met == [Outcome.GATHERED]
+    assert sent.parked.count() == 1
+    assert worker.handle(edit(sent, 3)) is Outcome.UPDATED  # it is in nobody's hand any more
+
+
 def test_a_covered_doorbell_costs_one_question_to_the_store(sent: World, monkeypatch: pytest.MonkeyPatch) -> None:
     bell = edit(sent, 1)
     sent.clock.sleep(2)

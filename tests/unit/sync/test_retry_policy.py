@@ -89,6 +89,9 @@ def decided(error: Exception, *, attempts: int = 0, age: float = YOUNG, jitter: 
         pytest.param(RateLimited("budget"), 9, OLD, WaitFor(5, counts=False), id="budget gone for a day is no failure"),
         pytest.param(CircuitOpen("down", retry_after_seconds=20), 0, YOUNG, Halt(20), id="shut remote halts"),
         pytest.param(CircuitOpen("down"), 99, OLD, Halt(60), id="shut remote halts however old it is"),
+        pytest.param(
+            CircuitOpen("down", retry_after_seconds=120), 0, YOUNG, Halt(60), id="shut remote may open earlier"
+        ),
         pytest.param(CircuitOpen("down", retry_after_seconds=0.2), 0, YOUNG, Halt(1), id="shut remote about to open"),
     ],
 )
