@@ -22,7 +22,8 @@ from sync_worker.store.client import load_script, translating
 
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 5, 60
 FAILURES_THAT_OPEN, FAILURE_WINDOW_SECONDS = 5, 30
-FIRST_PROBE_SECONDS, LONGEST_PROBE_SECONDS = 15, 120
+DOWN_PROBE_SECONDS = (5, 30)  # before the first probe, and at most between two: a portal that is down is soon up again
+SHUT_OUT_PROBE_SECONDS = (15, 120)  # a person has to do something first
 SAFE_SHARE = 0.98  # of a method's running time: what a command takes is a guess
 
 
@@ -72,7 +73,7 @@ class Governor:
         told = self._run(
             self._take_script,
             [self._method_key(BATCH), *map(self._method_key, methods)],
-            [lane, int(is_paid), *self._rules, int(is_batch), LONGEST_PROBE_SECONDS, *wanted.values()],
+            [lane, int(is_paid), *self._rules, int(is_batch), *wanted.values()],
         )
         answer = json.loads(told)
         wait_seconds = float(answer.get("wait", 0))
@@ -134,7 +135,8 @@ class Governor:
     @translating()
     def failed(self, cause: str, message: str, *, is_final: bool) -> bool:
         """A call failed. True for the one that opens the circuit: at once if `is_final`, else after a few in a row."""
-        args = [cause, message, int(is_final), FAILURES_THAT_OPEN, FAILURE_WINDOW_SECONDS, FIRST_PROBE_SECONDS]
+        gaps = SHUT_OUT_PROBE_SECONDS if is_final else DOWN_PROBE_SECONDS
+        args = [cause, message, int(is_final), FAILURES_THAT_OPEN, FAILURE_WINDOW_SECONDS, *gaps]
         return bool(self._run(self._failed_script, [], args))
 
     @translating()

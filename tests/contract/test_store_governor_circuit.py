@@ -150,7 +150,20 @@ def test_probe_that_succeeds_closes_the_circuit(world: World) -> None:
     assert world.governor.report().circuit is None
     assert not world.take().is_probe
     assert [fail(world) for _ in range(5)] == [False, False, False, False, True]
-    assert seconds_to_probe(world) == 15  # the gaps begin anew
+    assert seconds_to_probe(world) == 5  # the gaps begin anew, and of a portal that is down they are shorter
+
+
+def test_portal_that_is_down_is_probed_every_half_minute(world: World) -> None:
+    for _ in range(5):
+        fail(world)
+    gaps = []
+    for _ in range(5):
+        gaps.append(seconds_to_probe(world))
+        world.now += gaps[-1]
+        assert world.take().is_probe
+        fail(world)
+
+    assert gaps == [5, 10, 20, 30, 30]
 
 
 def test_answer_from_before_the_portal_shut_us_out_closes_nothing(world: World) -> None:

@@ -24,7 +24,8 @@ pytestmark = pytest.mark.process
 
 SECRETS = (B24_SECRET, APPLICATION_TOKEN, ROBOT_TOKEN, ONEC_PASSWORD, SIGNING_SECRET)
 FLOWER_AUTH = "operator:a-password-for-flower"
-FAULTS = "http500=0.3x4,reset_after=0.3x4,reset_before=0.3x3,html=0.3x2,http502=0.3x2"
+# seldom enough that the portal is not taken for being down
+FAULTS = "http500=0.1x4,reset_after=0.1x4,reset_before=0.1x3,html=0.1x2,http502=0.1x2"
 
 
 def spoken(text: str) -> list[str]:

@@ -200,6 +200,8 @@ class Departures:
                 caller.fail(_blamed(_whole_error(name, reply, is_write=caller.item.is_write), permit))
         if isinstance(worst, ShutOut):
             self._note_failure(permit, worst, is_final=True)
+        elif isinstance(worst, RemoteUnavailable) and "error" in reply.body and not permit.is_probe:
+            self._settle(permit, {}, is_lost=True, is_failed=True)  # a method that breaks; the portal itself answers
         elif isinstance(worst, RemoteUnavailable):
             self._note_failure(permit, worst, is_lost=True)
         elif isinstance(worst, RateLimited) and not is_operating_limit(reply.body):

@@ -1,5 +1,6 @@
 -- A call failed: the portal is down, or has shut us out. Returns 1 for the one call that opens the circuit.
--- KEYS: portal; ARGV: now, cause, message, 1 if it is final, failures that open it, within seconds, first gap of probes
+-- KEYS: portal; ARGV: now, cause, message, 1 if it is final, failures that open it, within seconds, gap before the first
+--       probe, longest gap
 local now = now_seconds()
 local is_final, many, within, gap = ARGV[4] == '1', tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local portal = hash_of(KEYS[1])
@@ -14,5 +15,5 @@ failures = failures + 1
 redis.call('HSET', KEYS[1], 'failures', failures, 'failing_since', text(since))
 if not is_final and failures < many then return 0 end
 redis.call('HSET', KEYS[1], 'open_since', text(now), 'open_cause', ARGV[2], 'open_message', ARGV[3],
-  'probe_at', text(now + gap), 'probe_gap', text(gap * 2))
+  'probe_at', text(now + gap), 'probe_gap', text(gap * 2), 'probe_longest', ARGV[8])
 return 1

@@ -126,7 +126,7 @@ end
 redis.call('PEXPIRE', KEYS[4], KEPT_MS)
 
 if closes then
-  redis.call('HDEL', KEYS[1], 'open_since', 'open_cause', 'open_message', 'probe_at', 'probe_gap')
+  redis.call('HDEL', KEYS[1], 'open_since', 'open_cause', 'open_message', 'probe_at', 'probe_gap', 'probe_longest')
 end
 if not told.is_failed and redis.call('HEXISTS', KEYS[1], 'failures') == 1 then
   redis.call('HDEL', KEYS[1], 'failures', 'failing_since')

@@ -1,13 +1,13 @@
 -- May these commands leave now? Takes the request's token, and reserves their running time.
 -- KEYS: portal, the method `batch`, then each method.
 -- ARGV: now, lane, 1 if the token is paid for, rate, live threshold, bulk threshold, live share, longest wait, limit of
---       running time, 1 for a batch, longest gap between probes, then the number of commands of each method
+--       running time, 1 for a batch, then the number of commands of each method
 -- Returns JSON: verdict (go, wait, late, open), and what belongs to it.
 local now = now_seconds()
 local lane, is_paid = ARGV[2], ARGV[3] == '1'
 local plan_rate, live_full, bulk_full, live_share = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local longest, limit, is_batch, longest_gap = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10] == '1', tonumber(ARGV[11])
-local FIRST_COUNT = 12
+local longest, limit, is_batch = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10] == '1'
+local FIRST_COUNT = 11
 local MOMENT = 0.000001 -- what `text` keeps of a number: a shorter wait would be told as none
 
 local portal = hash_of(KEYS[1])
@@ -30,7 +30,7 @@ if portal['open_since'] then
     return cjson.encode({verdict = 'open', wait = text(probe_at - now), message = portal['open_message']})
   end
   local gap = number_in(portal, 'probe_gap', 1)
-  redis.call('HSET', KEYS[1], 'probe_at', text(now + gap), 'probe_gap', text(math.min(longest_gap, gap * 2)))
+  redis.call('HSET', KEYS[1], 'probe_at', text(now + gap), 'probe_gap', text(math.min(number_in(portal, 'probe_longest', gap), gap * 2)))
   return cjson.encode({verdict = 'go', is_probe = true, allowed = by_place(counts), blocked = {}, costs = by_place(costs), spare = '0'})
 end
 
