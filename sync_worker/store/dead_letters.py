@@ -14,7 +14,7 @@ from typing import Any
 
 import redis
 
-from sync_worker.contract import ChangeEvent
+from sync_worker.contract import DEAD_CAUSES_KEY, ChangeEvent, dead_cause_key
 from sync_worker.domain.identity import EntityKind, RecordRef
 from sync_worker.domain.link import DeadLetter
 from sync_worker.errors import RecordBusy
@@ -29,7 +29,8 @@ from sync_worker.store.letters import (
     with_one_more_waiting,
 )
 
-_LETTERS, _NAMES, _CAUSES, _ORDER = (f"sync:dead:{part}" for part in ("letters", "names", "causes", "order"))
+_LETTERS, _NAMES, _ORDER = (f"sync:dead:{part}" for part in ("letters", "names", "order"))
+_CAUSES = DEAD_CAUSES_KEY
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -89,7 +90,7 @@ class RedisDeadLetters:
         self, *, cause: str | None = None, after: str | None = None, limit: int = 100
     ) -> tuple[list[DeadLetter], str | None]:
         """Letters, oldest first, and the cursor of the next page. Errors: ValueError where `after` is no cursor."""
-        order = _ORDER if cause is None else _cause_key(cause)
+        order = _ORDER if cause is None else dead_cause_key(cause)
         places = self._places_after(order, after, limit + 1)
         shown, has_more = places[:limit], len(places) > limit
         contents: Any = self._client.hmget(_LETTERS, [id_ for id_, _ in shown]) if shown else []
@@ -102,7 +103,7 @@ class RedisDeadLetters:
         causes = sorted(names)
         with self._client.pipeline(transaction=False) as pipeline:
             for cause in causes:
-                pipeline.zcard(_cause_key(cause))
+                pipeline.zcard(dead_cause_key(cause))
             counts = pipeline.execute()
         return {cause: number for cause, number in zip(causes, counts, strict=True) if number}
 
@@ -139,7 +140,7 @@ class RedisDeadLetters:
         assert some is not None  # noqa: S101  # nobody swaps nothing for nothing
         had, has = names_of(before) if before else [], names_of(after or some)
         had_cause = before.cause if before else some.cause
-        keys = [_LETTERS, _ORDER, _NAMES, _CAUSES, _cause_key(had_cause), _cause_key(some.cause)]
+        keys = [_LETTERS, _ORDER, _NAMES, _CAUSES, dead_cause_key(had_cause), dead_cause_key(some.cause)]
         args = [some.id, content, dump_letter(after) if after else "", _microseconds(some.first_at), some.cause]
         names = [*has, *(name for name in had if name not in has)]
         return bool(
@@ -147,10 +148,6 @@ class RedisDeadLetters:
                 keys=[*keys, f"sync:dead:swap:{some.id}"], args=[*args, secrets.token_hex(8), len(has), *names]
             )
         )
-
-
-def _cause_key(cause: str) -> str:
-    return f"sync:dead:cause:{cause}"
 
 
 def _microseconds(at: datetime) -> int:

@@ -12,14 +12,14 @@ from typing import Any
 
 import redis
 
-from sync_worker.contract import ChangeEvent
+from sync_worker.contract import PARKED_KEY, ChangeEvent
 from sync_worker.store.client import load_script, translating
 from sync_worker.store.newer import merged_event
 
 LEASE_SECONDS = 60  # a releaser that has not queued an event by then is taken for dead
 
-_KEYS = [f"sync:parked:{part}" for part in ("events", "ready", "released")]
-_EVENTS = _KEYS[0]
+_EVENTS = PARKED_KEY
+_KEYS = [_EVENTS, "sync:parked:ready", "sync:parked:released"]
 
 
 class RedisParked:

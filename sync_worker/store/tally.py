@@ -7,10 +7,9 @@ from typing import Any
 
 import redis
 
+from sync_worker.contract import EVENTS_TALLY_KEY
 from sync_worker.domain.identity import EntityKind, Lane
 from sync_worker.store.client import translating
-
-_EVENTS = "sync:tally:events"
 
 
 class RedisTally:
@@ -19,12 +18,12 @@ class RedisTally:
 
     @translating()
     def count(self, entity: EntityKind, lane: Lane, outcome: str) -> None:
-        self._client.hincrby(_EVENTS, f"{entity} {lane} {outcome}", 1)
+        self._client.hincrby(EVENTS_TALLY_KEY, f"{entity} {lane} {outcome}", 1)
 
     @translating()
     def events(self) -> Mapping[tuple[EntityKind, Lane, str], int]:
         """By entity, lane, and what it came to: an Outcome's value, "failed", "waited" or "dead_letter"."""
-        counts: Any = self._client.hgetall(_EVENTS)
+        counts: Any = self._client.hgetall(EVENTS_TALLY_KEY)
         return {_read(field): int(count) for field, count in counts.items()}
 
 
