@@ -149,17 +149,28 @@ def test_unexpected_503_makes_everybody_step_back(canned):
     assert canned.governor.refusals == [Lane.LIVE]
 
 
-@pytest.mark.parametrize(
-    ("code", "status", "error", "is_final"),
-    [("OVERLOAD_LIMIT", 503, ShutOut, True), ("INTERNAL_SERVER_ERROR", 500, RemoteUnavailable, False)],
-)
-def test_portal_that_is_shut_or_broken_is_told_as_a_failure(canned, code, status, error, is_final):
-    canned.problem(WRITE, code, "In the portal's own words", status=status)
-    with pytest.raises((error, OutcomeUnknown)):
+def test_portal_that_shuts_us_out_is_told_as_a_final_failure(canned):
+    canned.problem(WRITE, "OVERLOAD_LIMIT", "In the portal's own words", status=503)
+    with pytest.raises(ShutOut):
         canned.client.call(WRITE, id=1)
     assert canned.governor.refusals == []
+    assert [(failure.cause, failure.is_final) for failure in canned.governor.failures] == [(ShutOut.cause, True)]
+
+
+def test_portal_without_an_answer_of_its_own_is_told_as_down(canned):
+    canned.answer(WRITE, body="<html>Bad Gateway</html>", status=502)
+    with pytest.raises(OutcomeUnknown):
+        canned.client.call(WRITE, id=1)
     told = [(failure.cause, failure.is_final) for failure in canned.governor.failures]
-    assert told == [(error.cause, is_final)]  # never outcome_unknown: that is one record's matter
+    assert told == [(RemoteUnavailable.cause, False)]  # never outcome_unknown: that is one record's matter
+
+
+def test_method_that_breaks_is_no_portal_that_is_down(canned):
+    canned.problem(WRITE, "INTERNAL_SERVER_ERROR", "In the portal's own words", status=500)
+    with pytest.raises(OutcomeUnknown):
+        canned.client.call(WRITE, id=1)
+    assert canned.governor.failures == []
+    assert [told.is_lost for told in canned.governor.settled] == [True]
 
 
 def test_answer_that_nobody_need_wait_for_is_a_portal_that_is_well(canned):
