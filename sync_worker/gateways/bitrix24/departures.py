@@ -16,12 +16,21 @@ from sync_worker.domain.budget import BATCH, Permit, Spent
 from sync_worker.domain.identity import Lane
 from sync_worker.errors import (
     CircuitOpen,
-    OutcomeUnknown,
     RateLimited,
     RemoteUnavailable,
     ShutOut,
     StoreUnavailable,
     SyncError,
+)
+from sync_worker.gateways.bitrix24.answers import (
+    is_own,
+    lost_answer,
+    own_error,
+    read_answers,
+    refused_methods,
+    request_name,
+    spent_by_method,
+    whole_error,
 )
 from sync_worker.gateways.bitrix24.commands import MAX_BATCH, Batch, Command, Group
 from sync_worker.gateways.bitrix24.joining import Request, arrange, distribute, first_to_leave, within
@@ -71,7 +80,7 @@ class Departures:
             self._send(arrange([group for _, group in aboard]), [caller for caller, _ in aboard], permit)
         except (KeyboardInterrupt, SystemExit):
             for caller, group in aboard:  # it is this thread's alone; the others only lose their answers
-                caller.fail(_lost("call", NoReplyError("broken off", was_sent=True), is_write=group.is_write))
+                caller.fail(lost_answer("call", NoReplyError("broken off", was_sent=True), is_write=group.is_write))
             raise
         finally:
             with self._returned:
@@ -170,18 +179,20 @@ class Departures:
             reply = self._post(request)
         except NoReplyError as failure:
             for caller in callers:
-                caller.fail(_blamed(_lost(_name(request), failure, is_write=caller.item.is_write), permit))
-            self._note_failure(permit, _lost(_name(request), failure, is_write=False), is_lost=failure.was_sent)
+                caller.fail(_blamed(lost_answer(request_name(request), failure, is_write=caller.item.is_write), permit))
+            self._note_failure(
+                permit, lost_answer(request_name(request), failure, is_write=False), is_lost=failure.was_sent
+            )
             return
         if reply.problem or (request.is_batch and not isinstance(reply.body["result"], dict)):
             self._refuse(request, callers, permit, reply)
             return
-        answers = _answers(request, reply)
-        refused = _refused_methods(request, answers["result_error"])
-        batches = distribute(request, answers["result"], answers["result_error"], error_of=_own_error)
+        answers = read_answers(request, reply)
+        refused = refused_methods(request, answers["result_error"])
+        batches = distribute(request, answers["result"], answers["result_error"], error_of=own_error)
         for caller, batch in zip(callers, batches, strict=True):
             caller.answer(batch)
-        self._settle(permit, _spent(request, reply, answers), waited_seconds=waited_seconds, refused=refused)
+        self._settle(permit, spent_by_method(request, reply, answers), waited_seconds=waited_seconds, refused=refused)
 
     def _post(self, request: Request) -> Reply:
         if not request.is_batch:
@@ -191,13 +202,13 @@ class Departures:
 
     def _refuse(self, request: Request, callers: Sequence[Caller], permit: Permit, reply: Reply) -> None:
         """The request as a whole came to nothing. Where it was a single command, that may be its own error."""
-        name = _name(request)
-        worst = _whole_error(name, reply, is_write=False)
-        if not request.is_batch and _is_own(worst):
+        name = request_name(request)
+        worst = whole_error(name, reply, is_write=False)
+        if not request.is_batch and is_own(worst):
             self._answer_with_own_error(request, callers, reply)
         else:
             for caller in callers:
-                caller.fail(_blamed(_whole_error(name, reply, is_write=caller.item.is_write), permit))
+                caller.fail(_blamed(whole_error(name, reply, is_write=caller.item.is_write), permit))
         if isinstance(worst, ShutOut):
             self._note_failure(permit, worst, is_final=True)
         elif isinstance(worst, RemoteUnavailable) and "error" in reply.body and not permit.is_probe:
@@ -250,10 +261,6 @@ def _commands(journey: Journey[Group, Batch]) -> int:
     return sum(len(caller.item.commands) for caller in journey.waiting())
 
 
-def _name(request: Request) -> str:
-    return BATCH if request.is_batch else next(iter(request.commands.values())).method
-
-
 def _blocked(methods: Collection[str], permit: Permit) -> RateLimited:
     spent = sorted(set(methods) & permit.blocked_seconds.keys())
     seconds = max((permit.blocked_seconds[method] for method in spent), default=1.0)
@@ -267,87 +274,6 @@ def _wait_seconds(error: RateLimited) -> float:
     return error.retry_after_seconds or 0.0
 
 
-def _lost(name: str, failure: NoReplyError, *, is_write: bool) -> SyncError:
-    """The answer is lost: a read may be repeated, of a write nobody knows whether it was done."""
-    kind = OutcomeUnknown if is_write and failure.was_sent else RemoteUnavailable
-    return kind(f"Bitrix24 {name}: {failure}")
-
-
 def _blamed(error: SyncError, permit: Permit) -> SyncError:
     """A probe's failure is the outage's, and no try of the event that happened to make it."""
     return CircuitOpen(str(error)) if permit.is_probe and isinstance(error, RemoteUnavailable) else error
-
-
-def _whole_error(name: str, reply: Reply, *, is_write: bool) -> SyncError:
-    if reply.status < 300 and "error" not in reply.body:
-        what = "the answer is no batch result" if "result" in reply.body else "the answer has no result"
-        return _lost(name, NoReplyError(what, was_sent=True), is_write=is_write)
-    return problem_error(name, reply.status, reply.body, is_write=is_write)
-
-
-def _is_own(error: SyncError) -> bool:
-    """An answer to this very command, from a portal that is well."""
-    return not isinstance(error, (RateLimited, RemoteUnavailable, ShutOut))
-
-
-def _own_error(command: Command, problem: Any) -> SyncError:
-    if problem is None:
-        failure = NoReplyError("the answer says nothing of it", was_sent=True)
-        return _lost(command.method, failure, is_write=command.is_write)
-    return problem_error(command.method, 200, problem, is_write=command.is_write)
-
-
-def _answers(request: Request, reply: Reply) -> dict[str, Any]:
-    """The maps of a batch, each a dict: PHP writes an empty map as []. A single answer looks like a batch of one."""
-    if not request.is_batch:
-        ((key, _),) = request.commands.items()
-        times = {key: reply.body.get("time")}
-        return {"result": {key: reply.body["result"]}, "result_error": {}, "result_time": times}
-    maps = {name: _as_map(reply.body["result"].get(name)) for name in ("result", "result_error", "result_time")}
-    return {**maps, "result_error": {key: _as_problem(problem) for key, problem in maps["result_error"].items()}}
-
-
-def _as_map(value: Any) -> dict[str, Any]:
-    """A PHP map whose keys happen to be 0, 1, 2 ... is written as a list. What is no map says nothing."""
-    if isinstance(value, list):
-        return {str(index): inner for index, inner in enumerate(value)}
-    return dict(value) if isinstance(value, Mapping) else {}
-
-
-def _as_problem(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {"error_description": str(value)}
-
-
-def _refused_methods(request: Request, problems: Mapping[str, Any]) -> set[str]:
-    return {
-        request.commands[key].method
-        for key, problem in problems.items()
-        if key in request.commands and is_operating_limit(problem)
-    }
-
-
-def _spent(request: Request, reply: Reply, answers: Mapping[str, Any]) -> dict[str, Spent]:
-    """Running time by method, and the batch's own where the portal bills that."""
-    spent: dict[str, Spent] = {}
-    for key, when in answers["result_time"].items():
-        if key in request.commands:
-            method = request.commands[key].method
-            spent[method] = _more(spent.get(method), _as_map(when))
-    whole = _as_map(reply.body.get("time"))
-    if request.is_batch and whole.get("operating") is not None:
-        spent[BATCH] = _more(None, whole)
-    return spent
-
-
-def _more(before: Spent | None, when: Mapping[str, Any]) -> Spent:
-    """One command more; the last one's `operating` is the newest sum."""
-    return Spent(
-        commands=(before.commands if before else 0) + 1,
-        seconds=(before.seconds if before else 0.0) + float(when.get("processing") or when.get("duration") or 0.0),
-        operating_seconds=_number(when.get("operating"), before.operating_seconds if before else None),
-        resets_at=_number(when.get("operating_reset_at"), before.resets_at if before else None),
-    )
-
-
-def _number(value: Any, otherwise: float | None) -> float | None:
-    return otherwise if value is None else float(value)
