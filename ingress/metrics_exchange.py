@@ -166,15 +166,15 @@ def _is_of_method(words: tuple[str, ...], field: str) -> bool:
     return len(words) == 2 and words[0] == field
 
 
-def _counters(name: str, text: str, labels: list[str], values: Mapping[Any, float]) -> CounterMetricFamily:
-    family = CounterMetricFamily(name, text, labels=labels)
-    for words, value in sorted(values.items()):
-        family.add_metric(words, value)
-    return family
+def _counters(name: str, text: str, labels: list[str], values: Mapping[Any, float]) -> Metric:
+    return _filled(CounterMetricFamily(name, text, labels=labels), values)
 
 
-def _gauges(name: str, text: str, labels: list[str], values: Mapping[Any, float]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, text, labels=labels)
+def _gauges(name: str, text: str, labels: list[str], values: Mapping[Any, float]) -> Metric:
+    return _filled(GaugeMetricFamily(name, text, labels=labels), values)
+
+
+def _filled(family: CounterMetricFamily | GaugeMetricFamily, values: Mapping[Any, float]) -> Metric:
     for words, value in sorted(values.items()):
         family.add_metric(words, value)
     return family

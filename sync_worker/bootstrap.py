@@ -128,8 +128,11 @@ def build_governor(settings: Settings, *, store: redis.Redis) -> Governor:
 
 def build_ledger(broker_url: str) -> RedisLedger | NoLedger:
     """What finds lost messages again; RabbitMQ loses none."""
-    is_redis = broker_url.startswith(("redis://", "rediss://"))
-    return RedisLedger(connect(broker_url)) if is_redis else NoLedger()
+    return RedisLedger(connect(broker_url)) if _is_redis(broker_url) else NoLedger()
+
+
+def _is_redis(broker_url: str) -> bool:
+    return broker_url.startswith(("redis://", "rediss://"))
 
 
 def build_worker(
@@ -227,15 +230,14 @@ class BudgetSources:
     live_share: float
 
 
-def build_budget(settings: Settings, *, store: redis.Redis | None = None) -> BudgetSources:
+def build_budget(settings: Settings) -> BudgetSources:
     """For `sync-worker budget`, and for the beat that notes the budget for /metrics. Opens no connection."""
-    store = connect(settings.redis_url) if store is None else store
-    is_redis = settings.broker_url.startswith(("redis://", "rediss://"))
+    store = connect(settings.redis_url)
     return BudgetSources(
         governor=build_governor(settings, store=store),
         tally=RedisTally(store),
         parked=RedisParked(store),
-        queues=RedisQueues(connect(settings.broker_url)) if is_redis else None,
+        queues=RedisQueues(connect(settings.broker_url)) if _is_redis(settings.broker_url) else None,
         stock=RedisStock(store),
         live_share=float(settings.rules.budget.live_share),
     )

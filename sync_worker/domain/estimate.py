@@ -21,7 +21,7 @@ WINDOW_SECONDS = 600.0  # over which the portal sums a method's running time
 
 SPREAD = (0.6, 1.6)  # what waits may be other work than what was counted
 COMMANDS_UNMEASURED = (1.0, 6.0)  # an update needs about one command, a new record with its requisites a handful
-# Commands a request while there is a backlog: calls that find no token gather until one comes. A worker process runs 16
+# Commands a request while there is a backlog: calls that find no token gather until one comes. A worker process runs 32
 # tasks at once, of which some are busy with 1C.
 THIN_COMPANY, FULL_COMPANY = 4.0, 16.0
 

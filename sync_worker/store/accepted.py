@@ -16,7 +16,7 @@ from sync_worker.contract import ACCEPTED_KEY, BROKER_KEY_PREFIX, Accepted, all_
 from sync_worker.store.client import translating
 
 _LEDGER = BROKER_KEY_PREFIX + ACCEPTED_KEY
-_HELD = BROKER_KEY_PREFIX + "unacked"  # kombu's hash of what workers hold
+HELD_KEY = BROKER_KEY_PREFIX + "unacked"  # kombu's hash of what workers hold: JSON of [message, exchange, routing key]
 SETTLING_SECONDS = 10  # a message may be on its way for so long
 
 
@@ -52,7 +52,7 @@ class RedisLedger:
         for queue in all_queues():
             messages: Any = self._client.lrange(BROKER_KEY_PREFIX + queue, 0, -1)
             yield from (str(json.loads(message)["headers"].get("id")) for message in messages)
-        held: Any = self._client.hvals(_HELD)
+        held: Any = self._client.hvals(HELD_KEY)
         yield from (str(json.loads(value)[0]["headers"].get("id")) for value in held)
 
 

@@ -2,7 +2,7 @@
 
 Two budgets: requests, a leaky bucket, and the running time of each method in ten minutes. By Redis's own clock, since
 the machines' clocks differ. A portal that is down or has shut us out opens the circuit: nothing leaves but a probe.
-Shape: hashes `sync:budget:<name>`, `sync:budget:<name>:<method>`, counters `sync:tally:budget:<name>`.
+Shape: hashes `sync:budget:<name>`, `sync:budget:<name>:method:<method>`, counters `sync:tally:budget:<name>`.
 Source: reference/bitrix24, 2.1 and 2.2.
 """
 

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 import redis
 
 from sync_worker.contract import BROKER_KEY_PREFIX, all_queues
+from sync_worker.store.accepted import HELD_KEY
 from sync_worker.store.client import translating
-
-_HELD = BROKER_KEY_PREFIX + "unacked"  # kombu's hash of what workers hold: JSON of [message, exchange, routing key]
 
 
 class RedisQueues:
@@ -26,7 +25,7 @@ class RedisQueues:
         with self._client.pipeline(transaction=True) as pipeline:
             for name in all_queues():
                 pipeline.llen(BROKER_KEY_PREFIX + name)
-            pipeline.hvals(_HELD)
+            pipeline.hvals(HELD_KEY)
             *lengths, held = pipeline.execute()
         held_by_queue = Counter(map(_queue_of, held))
         return {name: length + held_by_queue[name] for name, length in zip(all_queues(), lengths, strict=True)}

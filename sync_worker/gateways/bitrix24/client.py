@@ -68,7 +68,10 @@ class Bitrix24Client:
         batch = self._leave(group, lane)
         if not batch.unseen:
             return batch
-        return batch.with_more(self._ask_again({key: commands[key].alone() for key in batch.unseen}, lane))
+        # the answers of before are not lost with these reads: what was written is written
+        return batch.with_more(
+            self._leave_gently(Group(commands={key: commands[key].alone() for key in batch.unseen}), lane)
+        )
 
     def run_many(self, commands: Sequence[Command]) -> list[Any]:
         """Run any number of independent commands. Returns for each, in its place, its result or its SyncError."""
@@ -80,13 +83,6 @@ class Bitrix24Client:
             for found in pool.map(lambda chunk: self._carry(chunk, lane), chunks):
                 answers |= found
         return [answers[index] for index in range(len(commands))]
-
-    def _ask_again(self, commands: Mapping[str, Command], lane: Lane) -> Batch:
-        """Reads by themselves. The answers of before are not lost with these: what was written is written."""
-        try:
-            return self._leave(Group(commands=commands), lane)
-        except SyncError as error:
-            return Batch(results={}, errors=dict.fromkeys(commands, error))
 
     def _leave(self, group: Group, lane: Lane) -> Batch:
         if group.is_spoilt and len(group.commands) > 1:
@@ -120,7 +116,7 @@ class Bitrix24Client:
         left = {str(index): command for index, command in chunk.items()}
         patience_seconds = PATIENCE_SECONDS
         while left:
-            batch = self._leave_loosely(left, lane)
+            batch = self._leave_gently(Group(commands=left, is_loose=True), lane)
             kept_out = {key: error for key, error in batch.errors.items() if isinstance(error, RateLimited)}
             done = {key: one for key, one in {**batch.results, **batch.errors}.items() if key not in kept_out}
             answers |= {int(key): answer for key, answer in done.items()}
@@ -138,9 +134,9 @@ class Bitrix24Client:
                 self._sleep(seconds)
         return answers
 
-    def _leave_loosely(self, commands: Mapping[str, Command], lane: Lane) -> Batch:
-        """Some of the commands, or all. An error of the request as a whole is each one's own."""
+    def _leave_gently(self, group: Group, lane: Lane) -> Batch:
+        """An error of the request as a whole is each command's own."""
         try:
-            return self._leave(Group(commands=commands, is_loose=True), lane)
+            return self._leave(group, lane)
         except SyncError as error:
-            return Batch(results={}, errors=dict.fromkeys(commands, error))
+            return Batch(results={}, errors=dict.fromkeys(group.commands, error))

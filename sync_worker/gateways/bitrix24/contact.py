@@ -61,9 +61,13 @@ class Bitrix24Counterparties:
             card = self.client.run(read_by_id(ref.type, ref.id))
         except LinkBroken:
             return None
-        return read_card(
-            ref, card, remembered=remembered, kind=kind, responsible=self.directories.user(card.get("ASSIGNED_BY_ID"))
-        )
+        return self._card(ref, card, remembered, kind)
+
+    def _card(
+        self, ref: RecordRef, card: Mapping[str, Any], remembered: Mapping[str, Any], kind: Kind
+    ) -> CounterpartyRecord:
+        responsible = self.directories.user(card.get("ASSIGNED_BY_ID"))
+        return read_card(ref, card, remembered=remembered, kind=kind, responsible=responsible)
 
     def _record(self, ref: RecordRef, batch: Batch) -> CounterpartyRecord:
         card = batch.get("card")
@@ -137,15 +141,12 @@ class Bitrix24Counterparties:
             raise RemoteRejected(f"the portal did not run {', '.join(sorted(missing))} of {current.ref}")
         if not questions:
             return replace(current, other_ref=source.ref.id)
-        after = (
-            self._record(current.ref, batch) if "requisites" in questions else self._card(current, batch.get("card"))
-        )
+        if "requisites" in questions:
+            after = self._record(current.ref, batch)
+        else:
+            after = self._card(current.ref, batch.get("card"), current.fields, current.kind)
         kept = {name: value for name, value in current.fields.items() if name in after.fields and name not in changes}
         return replace(after, fields={**after.fields, **kept})
-
-    def _card(self, current: CounterpartyRecord, card: Mapping[str, Any]) -> CounterpartyRecord:
-        responsible = self.directories.user(card.get("ASSIGNED_BY_ID"))
-        return read_card(current.ref, card, remembered=current.fields, kind=current.kind, responsible=responsible)
 
     def _known_responsible(self, changes: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
         """A person whom the portal does not know is left out, and never stops a record (design, part 6)."""

@@ -116,10 +116,11 @@ class Departures:
             is_paid = permit.is_reserved
             stood_seconds += permit.wait_seconds
         self._spare = permit.spare
-        return permit, self._depart(journey, [(callers[place], group) for place, group in places], permit)
+        chosen = [(callers[place], group) for place, group in places]
+        return permit, self._depart(journey, chosen, request, permit)
 
     def _depart(
-        self, journey: Journey[Group, Batch], chosen: Sequence[tuple[Caller, Group]], permit: Permit
+        self, journey: Journey[Group, Batch], chosen: Sequence[tuple[Caller, Group]], request: Request, permit: Permit
     ) -> list[tuple[Caller, Group]]:
         if permit.is_probe:
             aboard = list(chosen[:1])
@@ -128,9 +129,7 @@ class Departures:
         if BATCH in permit.blocked_seconds:
             self._send_singly(journey, chosen[0][0], permit.blocked_seconds[BATCH])
             return []
-        groups = [group for _, group in chosen]
-        kept = within(groups, permit.allowed)
-        request = arrange(groups)
+        kept = within([group for _, group in chosen], request, permit.allowed)
         aboard, late = [], []
         for place, ((caller, _), group) in enumerate(zip(chosen, kept, strict=True)):
             if group is None:
@@ -153,7 +152,7 @@ class Departures:
         while alone.wait_seconds > 0:
             self._sleep(alone.wait_seconds)
             alone = self._governor.take(self._lane, request.methods(), is_batch=False, is_paid=alone.is_reserved)
-        if within([first.item], alone.allowed) == [None]:
+        if within([first.item], request, alone.allowed) == [None]:
             error = _blocked(request.methods_of(0), alone)
             seconds = min(_wait_seconds(error), batch_seconds)  # a batch may have budget again before the method has
             first.fail(RateLimited(str(error), retry_after_seconds=seconds))

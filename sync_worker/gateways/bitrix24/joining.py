@@ -150,9 +150,11 @@ def _cut(group: Group, costs: Sequence[float], seconds: float) -> Group:
     return replace(group, commands=dict(list(group.commands.items())[:kept]))
 
 
-def within(groups: Sequence[Group], allowed: Mapping[str, int]) -> list[Group | None]:
-    """Each group as far as the running time of its methods allows: whole, or cut where it is loose, or None."""
-    request = arrange(groups)
+def within(groups: Sequence[Group], request: Request, allowed: Mapping[str, int]) -> list[Group | None]:
+    """Each group as far as the running time of its methods allows: whole, or cut where it is loose, or None.
+
+    `request`: what `arrange` made of the groups.
+    """
     left, taken = dict(allowed), set[str]()
     kept: list[Group | None] = []
     for group, places in zip(groups, request.seats, strict=True):

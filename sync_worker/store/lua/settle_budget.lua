@@ -13,11 +13,11 @@ local function add(key, name, seconds)
   redis.call('HINCRBYFLOAT', key, name, text(seconds))
 end
 
--- Give a reservation back: which slice it lies in is nobody's business, only the sum counts.
-local function release(key, slices, seconds)
-  for index = #slices, 1, -1 do
+-- Take so many seconds of one kind out of the slices, from the first given to the last.
+local function take_away(key, slices, kind, seconds, first, last)
+  for index = first, last, first <= last and 1 or -1 do
     local slice = slices[index]
-    if slice.kind == 'r' and seconds > 0 then
+    if slice.kind == kind and seconds > 0 then
       local part = math.min(seconds, slice.seconds)
       seconds = seconds - part
       if part >= slice.seconds - 1e-6 then redis.call('HDEL', key, slice.name) else add(key, slice.name, -part) end
@@ -41,21 +41,12 @@ local function believe(key, operating, is_newest)
   if operating > spent + reserved then
     add(key, slice_name('s', now), operating - spent - reserved)
   elseif is_newest and operating < spent then
-    local surplus = spent - operating
-    for _, slice in ipairs(slices) do
-      if slice.kind == 's' and surplus > 0 then
-        local part = math.min(surplus, slice.seconds)
-        surplus = surplus - part
-        if part >= slice.seconds - 1e-6 then redis.call('HDEL', key, slice.name) else add(key, slice.name, -part) end
-      end
-    end
+    take_away(key, slices, 's', spent - operating, 1, #slices)
   end
 end
 
-local function forget_old(key)
+local function forget_old(key, method, slices)
   local live = {}
-  local method = hash_of(key)
-  local _, _, slices = running_time(method, now)
   for _, slice in ipairs(slices) do live[slice.name] = true end
   for name in pairs(method) do
     if string.match(name, '^[sr]:%d+$') and not live[name] then redis.call('HDEL', key, name) end
@@ -72,19 +63,19 @@ local function refuse(key, method)
 end
 
 local function settle(key, one)
-  if ANSWERED then
-    local _, _, slices = running_time(hash_of(key), now)
-    release(key, slices, one.reserved)
-  end
+  local method = hash_of(key) -- read once: nothing that is written before a question to it changes the answer
+  local _, _, slices = running_time(method, now)
+  -- which slice a reservation lies in is nobody's business, only the sum counts
+  if ANSWERED and #slices > 0 then take_away(key, slices, 'r', one.reserved, #slices, 1) end
   if given(one.operating) then -- a portal that does not tell it does not limit it
-    local is_newest = order(hash_of(key), one)
+    local is_newest = order(method, one)
     if (one.seconds or 0) > 0 then add(key, slice_name('s', now), one.seconds) end
     believe(key, one.operating, is_newest)
     if is_newest then redis.call('HSET', key, 'said', text(one.operating)) end
     if is_newest and given(one.resets_at) then redis.call('HSET', key, 'resets_at', text(one.resets_at)) end
   end
   if one.refused then refuse(key, hash_of(key)) end
-  forget_old(key)
+  forget_old(key, method, slices)
 end
 
 for index, one in ipairs(told.methods) do
