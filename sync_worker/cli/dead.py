@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sync_worker.cli.built import console, print_json, the_worker
-from sync_worker.domain.link import DeadLetter
+from sync_worker.domain.letter import DeadLetter
 from sync_worker.telemetry import MASK
 
 json_option = click.option("--json", "as_json", is_flag=True, help="For a machine.")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any
 
 from sync_worker.domain.identity import RecordRef, System
 from sync_worker.domain.merge import Baseline
@@ -35,23 +33,3 @@ class Memory:
     sequence: int = 0  # 1C's write counter of the newest state that was handled
     version: str | None = None  # 1C's version of that state
     marks: Mapping[str, str] = field(default_factory=dict)  # small facts, such as the order number put in the timeline
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DeadLetter:
-    """An event that waits for a person, with its reason. Never expires by itself."""
-
-    id: str
-    entity: str
-    record: RecordRef | None  # None where the event could not be read that far
-    partner: RecordRef | None  # the linked record on the other side
-    cause: str
-    message: str  # the remote's words or ours, masked
-    details: Mapping[str, Any]  # both values, candidates ... as the cause needs
-    event: Mapping[str, Any]  # the newest event of the record, ready to be replayed
-    attempts: int
-    first_at: datetime
-    last_at: datetime
-    waiting: int = 0  # later events of this record that are parked behind it
-    trace: str = ""
-    code_version: str = ""

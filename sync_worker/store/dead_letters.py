@@ -16,7 +16,7 @@ import redis
 
 from sync_worker.contract import DEAD_CAUSES_KEY, ChangeEvent, dead_cause_key
 from sync_worker.domain.identity import EntityKind, RecordRef
-from sync_worker.domain.link import DeadLetter
+from sync_worker.domain.letter import DeadLetter
 from sync_worker.errors import RecordBusy
 from sync_worker.store.client import load_script, translating
 from sync_worker.store.letters import (

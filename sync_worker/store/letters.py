@@ -13,7 +13,7 @@ from marshmallow import ValidationError
 
 from sync_worker.contract import ChangeEvent
 from sync_worker.domain.identity import RecordRef, parse_ref
-from sync_worker.domain.link import DeadLetter
+from sync_worker.domain.letter import DeadLetter
 from sync_worker.store.newer import newer_event
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: sorts by value, and no letter is taken for another

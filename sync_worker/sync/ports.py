@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Protocol
 
 from sync_worker.contract import ChangeEvent, OnecState
 from sync_worker.domain.identity import EntityKind, Lane, RecordRef
-from sync_worker.domain.link import DeadLetter, Link, Memory
+from sync_worker.domain.letter import DeadLetter, Deed, Group, ReplayRun, Selection
+from sync_worker.domain.link import Link, Memory
 from sync_worker.domain.rules import Kind
+from sync_worker.domain.story import StoryEntry
 from sync_worker.entities.contact import CounterpartyRecord, MatchKeys
 from sync_worker.entities.deal import Deal
 from sync_worker.entities.invoice import Invoice, InvoiceCard
 from sync_worker.entities.lead import Lead
 from sync_worker.entities.results import Finding, Upserted
 from sync_worker.entities.status import OrderStatus
+
+EVERYTHING = Selection()
 
 
 class Clock(Protocol):
@@ -39,6 +44,9 @@ class Links(Protocol):
     def remember_owner(self, part: RecordRef, owner: RecordRef) -> None:
         """A part (a requisite) belongs to `owner`: its deletion can be understood later."""
 
+    def forget(self, link: Link) -> None:
+        """Both records are strangers again, if they still are linked to each other."""
+
     def find_owner(self, part: RecordRef) -> RecordRef | None: ...
 
     def rings_for_parts(self) -> bool:
@@ -51,7 +59,8 @@ class Memories(Protocol):
     def get(self, entity: EntityKind, ref: RecordRef) -> Memory:
         """What is remembered; an empty Memory where nothing is."""
 
-    def save(self, entity: EntityKind, ref: RecordRef, memory: Memory) -> None: ...
+    def save(self, entity: EntityKind, ref: RecordRef, memory: Memory) -> None:
+        """An empty Memory forgets it."""
 
 
 class Locks(Protocol):
@@ -64,28 +73,92 @@ class Locks(Protocol):
 
 class DeadLetters(Protocol):
     def add(self, letter: DeadLetter) -> DeadLetter:
-        """File it; a letter of the same record and entity is brought up to date instead. Returns what is filed."""
+        """File it; a letter of the same record and entity is brought up to date instead. Returns what is filed.
+
+        What failed again is no longer under way: its run, its time of sending and its decision are gone. Deeds stay.
+        """
 
     def get(self, letter_id: str) -> DeadLetter | None: ...
 
-    def blocking(self, entity: EntityKind, refs: Iterable[RecordRef]) -> DeadLetter | None:
-        """The letter behind which events of this record (by any of its names) have to wait."""
+    def of_record(self, entity: EntityKind, refs: Iterable[RecordRef]) -> DeadLetter | None:
+        """The letter of this record, by any of its names."""
 
     def park_behind(self, letter: DeadLetter, event: ChangeEvent) -> None:
         """Count the event, and keep it as the one to replay if it is the newer."""
 
-    def remove(self, letter_id: str) -> bool:
-        """True for the one caller who removed it."""
+    def change(self, letter_id: str, change: Callable[[DeadLetter], DeadLetter]) -> DeadLetter | None:
+        """Put `change` of the letter in its place, whatever others do meanwhile (it may be called again for that).
+
+        `change` returns the very letter it was given where nothing is to be written, and may raise. Neither id, record,
+        partner, entity nor first_at may change. Returns the letter as it then stands; None where there is none.
+        """
 
     def take(self, letter_id: str) -> DeadLetter | None:
         """Remove it, and return what it was at that moment, for the one caller who removed it."""
 
     def page(
-        self, *, cause: str | None = None, after: str | None = None, limit: int = 100
+        self, selection: Selection = EVERYTHING, *, after: str | None = None, limit: int = 100
     ) -> tuple[list[DeadLetter], str | None]:
-        """Letters, oldest first, and the cursor of the next page."""
+        """Letters, oldest first, and the cursor of the next page. Errors: ValueError where `after` is no cursor."""
+
+    def count(self, selection: Selection = EVERYTHING) -> int: ...
 
     def count_by_cause(self) -> Mapping[str, int]: ...
+
+    def groups(self, *, limit: int = 100) -> list[Group]:
+        """The biggest first."""
+
+    def search(self, word: str, *, limit: int = 50) -> list[DeadLetter]:
+        """By a letter's or a record's id ("42", "contact:42", a UUID), a trace, an ИНН, an e-mail: the whole word."""
+
+
+class Replays(Protocol):
+    """Replays of many letters. Their steps may be done by several processes at once, and done twice."""
+
+    def start(self, run: ReplayRun) -> ReplayRun:
+        """Keep it with a list of the letters that its selection means now. Returns it with its `total`."""
+
+    def get(self, run_id: str) -> ReplayRun | None: ...
+
+    def page(self, *, limit: int = 20) -> list[ReplayRun]:
+        """The newest first."""
+
+    def unfinished(self) -> list[ReplayRun]:
+        """Those with letters that wait for their turn, the oldest first."""
+
+    def next(self, run_id: str, *, limit: int) -> list[str]:
+        """Ids of the letters whose turn it is. They stay pending until `sent` or `skipped`."""
+
+    def sent(self, run_id: str, letter_id: str, *, at: datetime) -> None:
+        """It is under way."""
+
+    def skipped(self, run_id: str, letter_id: str) -> None:
+        """It is not there any more, or somebody else has sent it."""
+
+    def ended(self, run_id: str, letter_id: str, *, closed: bool) -> None:
+        """It had an outcome, or its letter is back. Counted once."""
+
+    def cancel(self, run_id: str, *, by: str, at: datetime) -> ReplayRun | None:
+        """Forget what waits for its turn; what is under way comes to its end. None where there is no such run."""
+
+
+class Audit(Protocol):
+    """Who did what. Never removed."""
+
+    def note(self, deed: Deed) -> None: ...
+
+    def page(self, *, after: str | None = None, limit: int = 100) -> tuple[list[Deed], str | None]:
+        """The newest first, and the cursor of the next page."""
+
+
+class Stories(Protocol):
+    """What happened to each record lately: its newest entries, for some months."""
+
+    def tell(self, ref: RecordRef, entry: StoryEntry) -> None:
+        """Errors: StoreUnavailable."""
+
+    def read(self, *refs: RecordRef) -> list[StoryEntry]:
+        """Of all these names of one record together, the oldest first."""
 
 
 class Parked(Protocol):
@@ -141,16 +214,25 @@ class CounterpartySide(Protocol):
     def find(self, keys: MatchKeys, *, linked_to: RecordRef) -> list[CounterpartyRecord]:
         """Records that say they are linked to `linked_to`, and records that may match by key."""
 
-    def create(self, record: CounterpartyRecord) -> CounterpartyRecord:
+    def create(self, record: CounterpartyRecord, *, not_duplicate_of: Collection[str] = ()) -> CounterpartyRecord:
         """Create from the other side's record, naming it as the partner. Returns the new one as it is now.
+
+        `not_duplicate_of`: ids of this side's records that a person decided are others.
 
         Errors: AmbiguousMatch where the remote itself sees a duplicate, OutcomeUnknown, RemoteRejected.
         """
 
     def update(
-        self, current: CounterpartyRecord, changes: Mapping[str, Any], *, source: CounterpartyRecord
+        self,
+        current: CounterpartyRecord,
+        changes: Mapping[str, Any],
+        *,
+        source: CounterpartyRecord,
+        relink: bool = False,
     ) -> CounterpartyRecord:
         """Write `changes` and `source.ref` as the partner, where they differ. Returns the record as it then is.
+
+        `relink`: a link to another record that stands there moves here, by a person's decision.
 
         A responsible person whom this side does not know is left out (design, part 6).
         Errors: VersionMoved where the record changed since `current` was read, LinkBroken, RemoteRejected.
@@ -220,6 +302,9 @@ class OnecDocuments(Protocol):
 
     def upsert_order(self, external_id: str, fields: Mapping[str, Any], *, known: RecordRef | None) -> Upserted:
         """Errors: OrderLocked, LinkBroken (marked for deletion), AmbiguousMatch, RemoteRejected, OutcomeUnknown."""
+
+    def order_total(self, ref: RecordRef) -> Decimal | None:
+        """What the order comes to in 1C, in its currency; None where the order is not there."""
 
 
 class OnecInvoices(Protocol):

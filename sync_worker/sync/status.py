@@ -85,7 +85,8 @@ def wanted_stage(deal: Deal, pipeline: PipelineRules, status: str) -> str | None
     """
     stage = target_stage(status, pipeline)
     if stage is None:
-        raise StatusUnmapped(f"1C status {status} has no stage in pipeline {pipeline.category} of sync.toml")
+        text = f"1C status {status} has no stage in pipeline {pipeline.category} of sync.toml"
+        raise StatusUnmapped(text, status=f"{status} in pipeline {pipeline.category}")
     if deal.stage == stage:
         return None
     if deal.is_closed and not pipeline.reopen_closed:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from sync_worker.contract import Change, ChangeEvent, Misfit
 from sync_worker.domain.identity import EntityKind, Lane, RecordRef, System
-from sync_worker.domain.link import DeadLetter
+from sync_worker.domain.letter import DeadLetter
 from sync_worker.domain.outcome import Outcome
 from sync_worker.errors import NotYetLinked, StoreUnavailable, SyncError
 from sync_worker.sync.coalescing import QUIET, Covered, Gather, InHand, judge

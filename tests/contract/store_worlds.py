@@ -9,7 +9,7 @@ from typing import Any
 
 from sync_worker.contract import Change, ChangeEvent, OnecState
 from sync_worker.domain.identity import EntityKind, RecordRef, RecordType, bitrix24_ref, onec_ref
-from sync_worker.domain.link import DeadLetter
+from sync_worker.domain.letter import DeadLetter
 
 STORES = ("memory", "redis")
 NOON = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 from sync_worker.contract import ChangeEvent
 from sync_worker.domain.identity import EntityKind, Lane, RecordRef
-from sync_worker.domain.link import DeadLetter, Link, Memory
+from sync_worker.domain.letter import DeadLetter
+from sync_worker.domain.link import Link, Memory
 from sync_worker.errors import RecordBusy
 from sync_worker.store.letters import brought_up_to_date, name_of, names_of, new_letter_id, with_one_more_waiting
 from sync_worker.store.newer import merged_event

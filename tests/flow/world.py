@@ -16,7 +16,7 @@ from ingress.bitrix24 import parse_form, read_event
 from ingress.onec import read_events
 from sync_worker.contract import Change, ChangeEvent, new_trace
 from sync_worker.domain.identity import EntityKind, RecordRef, RecordType, bitrix24_ref
-from sync_worker.domain.link import DeadLetter
+from sync_worker.domain.letter import DeadLetter
 from sync_worker.sync.retry_policy import WaitFor
 from sync_worker.sync.worker import SyncWorker, after_failure
 from tests.sandbox import onec_peer, portal_peer

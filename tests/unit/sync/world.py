@@ -9,7 +9,8 @@ from typing import Any
 
 from sync_worker.contract import Change, ChangeEvent, OnecState
 from sync_worker.domain.identity import EntityKind, RecordRef, RecordType, System, bitrix24_ref, onec_ref
-from sync_worker.domain.link import DeadLetter, Link
+from sync_worker.domain.letter import DeadLetter
+from sync_worker.domain.link import Link
 from sync_worker.domain.outcome import Outcome
 from sync_worker.domain.rules import (
     BudgetRules,

@@ -1,0 +1,285 @@
+"""The dead letter office: what a person can do with letters, from the command line or the tab in Flower."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sync_worker.contract import ChangeEvent
+from sync_worker.domain.identity import Lane, RecordRef, parse_ref
+from sync_worker.domain.letter import Act, Choice, DeadLetter, Decision, Deed, Group, ReplayRun, Selection
+from sync_worker.domain.rules import Owner
+from sync_worker.domain.story import StoryEntry
+from sync_worker.sync.ports import Audit, Clock, DeadLetters, Links, Outbox, Replays, Stories
+
+MOST_UNDER_WAY = 100  # letters of one run at once; so cancelling it leaves little, and live work its budget
+LOST_AFTER = timedelta(minutes=15)  # a letter that was sent and heard of no more may be sent again
+MOST_DEEDS = 20  # on the letter itself; the audit keeps all
+
+
+class NotPossible(Exception):
+    """What a person asked for cannot be done, in words for that person. Nothing was changed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """What a person may decide about a letter."""
+
+    fields: Mapping[str, Mapping[str, Any]]  # field -> {"baseline", "bitrix24", "onec"}: take a side, or edit
+    candidates: tuple[RecordRef, ...]  # pick one
+    can_create: bool  # none of them: make a new record; of a broken link: forget it and begin anew
+    can_reopen: bool
+    can_replay: bool  # False: there is no event that could be sent again
+
+    @property
+    def can_decide(self) -> bool:
+        return bool(self.fields or self.candidates or self.can_create or self.can_reopen)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeadLetterOffice:
+    letters: DeadLetters
+    replays: Replays
+    audit: Audit
+    stories: Stories
+    links: Links
+    outbox: Outbox
+    clock: Clock
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+
+    def get(self, letter_id: str) -> DeadLetter:
+        """Errors: NotPossible."""
+        letter = self.letters.get(letter_id)
+        if letter is None:
+            raise NotPossible(f"there is no letter {letter_id}; it may have been settled meanwhile")
+        return letter
+
+    def groups(self) -> list[Group]:
+        return self.letters.groups()
+
+    def story(self, ref: RecordRef) -> list[StoryEntry]:
+        """Of the record and its partner together, the oldest first."""
+        link = self.links.find(ref)
+        return self.stories.read(*((ref, link.other(ref)) if link else (ref,)))
+
+    # --- deciding ----------------------------------------------------------------------------------------------------
+
+    def resolve(self, letter_id: str, decision: Decision, *, by: str) -> DeadLetter:
+        """Keep the decision, and send the letter round with it. Errors: NotPossible."""
+        deed = self._deed(Act.RESOLVED, by, note=told(decision))
+
+        def decide(letter: DeadLetter) -> DeadLetter:
+            refuse_unfit(decision, letter)
+            self._refuse_under_way(letter)
+            return with_deed(replace(letter, decision=decision, sent_at=deed.at, run=""), deed)
+
+        letter = self._change(letter_id, decide)
+        self._publish(letter)
+        self._tell(deed, letter)
+        return letter
+
+    def replay_one(self, letter_id: str, *, by: str) -> DeadLetter:
+        """Send the letter's event round again. The letter goes when the event has an outcome. Errors: NotPossible."""
+        deed = self._deed(Act.REPLAYED, by)
+        letter = self._change(letter_id, lambda letter: self._sent(letter, deed))
+        self._publish(letter)
+        self._tell(deed, letter)
+        return letter
+
+    def discard(self, letter_id: str, *, by: str, reason: str) -> DeadLetter:
+        """Give the letter's event up. What came after it goes round on its own. Errors: NotPossible."""
+        if not reason.strip():
+            raise NotPossible(
+                "say why: a discarded letter is gone, and its reason is what the next person will look for"
+            )
+        letter = self.letters.take(letter_id)
+        if letter is None:
+            raise NotPossible(f"there is no letter {letter_id}; it may have been settled meanwhile")
+        self._tell(self._deed(Act.DISCARDED, by, note=reason.strip()), letter)
+        self._end(letter, closed=True)
+        if letter.waiting and letter.event:
+            self.outbox.publish(replace(ChangeEvent.load(letter.event), lane=Lane.BULK, whole=True, attempts=0))
+        return letter
+
+    # --- many at once ------------------------------------------------------------------------------------------------
+
+    def replay(self, selection: Selection, *, by: str) -> ReplayRun:
+        """Send all these letters round, at a bounded pace. `advance` does it, step by step."""
+        now = self.clock.now()
+        run = ReplayRun(id=new_run_id(now), by=by, at=now, selection=selection, total=0)
+        run = self.replays.start(run)
+        self.audit.note(self._deed(Act.REPLAYED, by, note=f"{run.total} letters, replay {run.id}"))
+        return run
+
+    def cancel(self, run_id: str, *, by: str) -> ReplayRun:
+        """Errors: NotPossible."""
+        run = self.replays.cancel(run_id, by=by, at=self.clock.now())
+        if run is None:
+            raise NotPossible(f"there is no replay {run_id}")
+        self.audit.note(self._deed(Act.CANCELLED, by, note=f"replay {run_id}"))
+        return run
+
+    def advance(self) -> int:
+        """Send the next letters of each replay. Returns how many. Safe to do twice, and in two processes at once."""
+        return sum(self._advance(run) for run in self.replays.unfinished())
+
+    def _advance(self, run: ReplayRun) -> int:
+        room = max(0, MOST_UNDER_WAY - run.under_way)
+        return sum(self._send_in(run, letter_id) for letter_id in self.replays.next(run.id, limit=room))
+
+    def _send_in(self, run: ReplayRun, letter_id: str) -> bool:
+        deed = self._deed(Act.REPLAYED, run.by, note=f"replay {run.id}")
+        try:
+            letter = self._change(letter_id, lambda letter: replace(self._sent(letter, deed), run=run.id))
+        except NotPossible:
+            self.replays.skipped(run.id, letter_id)
+            return False
+        self.replays.sent(run.id, letter_id, at=deed.at)
+        self._publish(letter)
+        self._tell_story(deed, letter)
+        return True
+
+    # --- what the worker says of a replayed letter -------------------------------------------------------------------
+
+    def _end(self, letter: DeadLetter, *, closed: bool) -> None:
+        if letter.run:
+            self.replays.ended(letter.run, letter.id, closed=closed)
+
+    # --- steps -------------------------------------------------------------------------------------------------------
+
+    def _change(self, letter_id: str, change: Any) -> DeadLetter:
+        letter = self.letters.change(letter_id, change)
+        if letter is None:
+            raise NotPossible(f"there is no letter {letter_id}; it may have been settled meanwhile")
+        return letter
+
+    def _sent(self, letter: DeadLetter, deed: Deed) -> DeadLetter:
+        refuse_unsendable(letter)
+        self._refuse_under_way(letter)
+        return with_deed(replace(letter, sent_at=deed.at, run=""), deed)
+
+    def _refuse_under_way(self, letter: DeadLetter) -> None:
+        if letter.sent_at is not None and self.clock.now() - letter.sent_at < LOST_AFTER:
+            raise NotPossible(f"letter {letter.id} is being replayed already, since {letter.sent_at:%H:%M:%S} UTC")
+
+    def _publish(self, letter: DeadLetter) -> None:
+        event = replace(ChangeEvent.load(letter.event), letter=letter.id, lane=Lane.BULK, whole=True)
+        self.outbox.publish(replace(event, attempts=0, seen_at=self.clock.now()))
+
+    def _deed(self, act: Act, by: str, *, note: str = "") -> Deed:
+        return Deed(at=self.clock.now(), by=by, act=act, note=note)
+
+    def _tell(self, deed: Deed, letter: DeadLetter) -> None:
+        self.audit.note(about(deed, letter))
+        self._tell_story(deed, letter)
+
+    def _tell_story(self, deed: Deed, letter: DeadLetter) -> None:
+        if letter.record is not None:
+            facts = {
+                "entity": letter.entity,
+                "letter": letter.id,
+                "cause": letter.cause,
+                "by": deed.by,
+                "note": deed.note,
+            }
+            self.stories.tell(letter.record, StoryEntry(at=deed.at, what=deed.act, trace=letter.trace, facts=facts))
+
+
+# --- pure ------------------------------------------------------------------------------------------------------------
+
+
+def options(letter: DeadLetter) -> Options:
+    """What can be decided about it, by its cause."""
+    fields = letter.details.get("fields") if letter.cause == "field_conflict" else None
+    candidates = tuple(parse_ref(text) for text in letter.details.get("candidates") or ())
+    return Options(
+        fields=fields or {},
+        candidates=candidates,
+        can_create=letter.cause in ("ambiguous_match", "invalid_key", "link_broken"),
+        can_reopen=letter.cause == "deal_closed",
+        can_replay=letter.record is not None and bool(letter.event),
+    )
+
+
+def choose_side(letter: DeadLetter, field: str, side: Owner) -> Choice:
+    """One side's value of a field in conflict. Errors: NotPossible."""
+    values = _values(letter, field)
+    return _choice(values, values[side.value])
+
+
+def choose_value(letter: DeadLetter, field: str, value: Any) -> Choice:
+    """A value that a person typed. Errors: NotPossible."""
+    return _choice(_values(letter, field), value)
+
+
+def _values(letter: DeadLetter, field: str) -> Mapping[str, Any]:
+    fields = options(letter).fields
+    if field not in fields:
+        known = ", ".join(sorted(fields)) or "none"
+        raise NotPossible(f"letter {letter.id} has no conflict about {field!r}; it has: {known}")
+    return fields[field]
+
+
+def _choice(values: Mapping[str, Any], value: Any) -> Choice:
+    return Choice(value=value, bitrix24=values["bitrix24"], onec=values["onec"])
+
+
+def refuse_unfit(decision: Decision, letter: DeadLetter) -> None:
+    """Errors: NotPossible where the letter does not offer what was decided, or something is left open."""
+    offered = options(letter)
+    if decision.is_blank:
+        raise NotPossible(f"nothing is decided about letter {letter.id}")
+    if missing := sorted(set(offered.fields) - set(decision.fields)):
+        raise NotPossible(f"say for each field which value is right; missing: {', '.join(missing)}")
+    if unknown := sorted(set(decision.fields) - set(offered.fields)):
+        raise NotPossible(f"letter {letter.id} has no conflict about {', '.join(unknown)}")
+    if decision.pick is not None and decision.pick not in offered.candidates:
+        raise NotPossible(f"{decision.pick} is none of the candidates of letter {letter.id}")
+    if decision.create and not offered.can_create:
+        raise NotPossible(f"a letter of {letter.cause} has nothing to create anew")
+    if decision.pick is not None and decision.create:
+        raise NotPossible("either pick a candidate or create a new record")
+    if decision.reopen and not offered.can_reopen:
+        raise NotPossible(f"a letter of {letter.cause} is not about a closed deal")
+    refuse_unsendable(letter)
+
+
+def refuse_unsendable(letter: DeadLetter) -> None:
+    if not options(letter).can_replay:
+        raise NotPossible(
+            f"letter {letter.id} holds no event that could be sent again; mend what sent it, then discard it"
+        )
+
+
+def told(decision: Decision) -> str:
+    """What was decided, without values."""
+    told = []
+    for name, choice in sorted(decision.fields.items()):
+        side = "Bitrix24's" if choice.value == choice.bitrix24 else "1C's" if choice.value == choice.onec else "edited"
+        told.append(f"{name}: {side}")
+    told += [f"partner: {decision.pick}"] if decision.pick else []
+    told += ["a new record"] if decision.create else []
+    told += ["reopen the deal"] if decision.reopen else []
+    return "; ".join(told)
+
+
+def about(deed: Deed, letter: DeadLetter) -> Deed:
+    return replace(deed, letter=letter.id, entity=letter.entity, record=letter.record, cause=letter.cause)
+
+
+def with_deed(letter: DeadLetter, deed: Deed) -> DeadLetter:
+    return replace(letter, deeds=(*letter.deeds, deed)[-MOST_DEEDS:])
+
+
+def new_run_id(at: datetime) -> str:
+    """Sorts by time."""
+    return f"{at:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def owner_rule(field: str, owner: Owner) -> str:
+    """What to add to sync.toml so that this field is never in conflict again."""
+    return f'[owners.counterparty]\n{field} = "{owner.value}"\n'
