@@ -8,9 +8,11 @@ from __future__ import annotations
 from kombu import Exchange, Queue
 
 from sync_worker.contract import (
+    ALERT_TASK,
     BROKER_KEY_PREFIX,
     EXCHANGE,
     RELEASE_TASK,
+    REPLAY_TASK,
     REQUEUE_TASK,
     STOCK_TASK,
     UPKEEP_QUEUE,
@@ -43,6 +45,7 @@ task_reject_on_worker_lost = True
 task_acks_on_failure_or_timeout = True  # failures are filed by us, then acknowledged
 worker_prefetch_multiplier = 1
 worker_pool = "threads"  # the work is waiting for two HTTP services; one process shares client and budget
+worker_consumer = "sync_worker.tasks.poison:CarefulConsumer"  # what no task can take becomes a dead letter
 worker_concurrency = 32  # threads cost little, and calls that wait together leave together (benchmarks.contact_events)
 worker_cancel_long_running_tasks_on_connection_loss = False  # threads cannot be cancelled; upserts may run twice
 worker_hijack_root_logger = False  # our own structured logs
@@ -90,6 +93,16 @@ beat_schedule = {
         "task": REQUEUE_TASK,
         "schedule": 15.0,
         "options": {"queue": UPKEEP_QUEUE, "expires": 15},
+    },
+    "advance-replays": {
+        "task": REPLAY_TASK,
+        "schedule": 1.0,  # a replay of many letters sends at most so many at once, and more when those have come back
+        "options": {"queue": UPKEEP_QUEUE, "expires": 5},
+    },
+    "send-alerts": {
+        "task": ALERT_TASK,
+        "schedule": 30.0,
+        "options": {"queue": UPKEEP_QUEUE, "expires": 30},
     },
     "take-stock": {
         "task": STOCK_TASK,

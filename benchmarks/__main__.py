@@ -9,6 +9,7 @@ NAMES = (
     "ingress",
     "latency",
     "redis_memory",
+    "dead_letters",
     "idle_call",
     "bitrix24_budget",
     "operating",

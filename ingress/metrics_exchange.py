@@ -26,6 +26,7 @@ from sync_worker.contract import (
     DEAD_CAUSES_KEY,
     EVENTS_TALLY_KEY,
     PARKED_KEY,
+    PUT_BACK_TALLY_KEY,
     Lane,
     all_queues,
     dead_cause_key,
@@ -62,6 +63,7 @@ class State:
     budget_tally: Counts
     budget_stock: Counts  # empty where no worker looked of late
     events: Counts
+    put_back: Counts  # by field
     parked: int
     dead_letters: Mapping[str, int]  # by cause
 
@@ -118,11 +120,11 @@ def _impatient(url: str) -> redis.Redis:
 
 def _state(client: redis.Redis) -> State:
     with client.pipeline(transaction=False) as pipeline:
-        for key in (BUDGET_TALLY_KEY, BUDGET_STOCK_KEY, EVENTS_TALLY_KEY):
+        for key in (BUDGET_TALLY_KEY, BUDGET_STOCK_KEY, EVENTS_TALLY_KEY, PUT_BACK_TALLY_KEY):
             pipeline.hgetall(key)
         pipeline.hlen(PARKED_KEY)
         pipeline.smembers(DEAD_CAUSES_KEY)
-        budget_tally, budget_stock, events, parked, causes = pipeline.execute()
+        budget_tally, budget_stock, events, put_back, parked, causes = pipeline.execute()
         for cause in sorted(causes):
             pipeline.zcard(dead_cause_key(cause))
         letters = dict(zip(sorted(causes), pipeline.execute(), strict=True))
@@ -130,6 +132,7 @@ def _state(client: redis.Redis) -> State:
         budget_tally=_numbers(budget_tally),
         budget_stock=_numbers(budget_stock),
         events=_numbers(events),
+        put_back=_numbers(put_back),
         parked=parked,
         dead_letters=letters,
     )
@@ -151,6 +154,8 @@ def _families(state: State) -> Iterator[Metric]:
         yield _counters(name, text, ["lane"], by_lane)
     events = {words: count for words, count in state.events.items() if len(words) == 3}
     yield _counters("sync_events", "Events by what came of them", ["entity", "lane", "outcome"], events)
+    text = "Values that one side had changed and the other owns, put right"
+    yield _counters("sync_put_back", text, ["field"], state.put_back)
     for field, (name, text) in _BUDGET_GAUGES.items():
         if (field,) in state.budget_stock:
             yield GaugeMetricFamily(name, text, value=state.budget_stock[field,])

@@ -7,9 +7,10 @@ from typing import Any
 from celery import Celery
 from celery.signals import setup_logging
 
-from sync_worker import broker_guard
+from sync_worker import broker_guard, envelope_guard
 
 broker_guard.install()
+envelope_guard.install()
 
 app = Celery("sync")
 app.config_from_object("celeryconfig")

@@ -6,12 +6,14 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Any
 
 import redis
 import requests
 import structlog
 from requests.adapters import HTTPAdapter
 
+from sync_worker.alert_webhook import AlertWebhook
 from sync_worker.domain.identity import EntityKind, Lane
 from sync_worker.domain.rules import BudgetRules, InvoiceKind
 from sync_worker.gateways.bitrix24.client import Bitrix24Client
@@ -21,15 +23,19 @@ from sync_worker.gateways.bitrix24.directories import Directories
 from sync_worker.gateways.bitrix24.examine import Bitrix24Examiner, PortalSetup
 from sync_worker.gateways.bitrix24.invoice import invoice_gateway
 from sync_worker.gateways.bitrix24.lead import Bitrix24Leads
+from sync_worker.gateways.bitrix24.schemas.invoice import as_old
 from sync_worker.gateways.bitrix24.throttle import PLAN_LIMITS, Limits
 from sync_worker.gateways.onec.about import OnecCapabilities, OnecExaminer
 from sync_worker.gateways.onec.client import OnecClient
 from sync_worker.gateways.onec.contact import OnecCounterparties
+from sync_worker.gateways.onec.document_reader import OnecDocumentReader
 from sync_worker.gateways.onec.documents import OnecInvoicesReader, OnecOrdersAndLeads
 from sync_worker.gateways.onec.states import OnecStates
 from sync_worker.outbox import CeleryOutbox, SendTask
 from sync_worker.settings import Settings
 from sync_worker.store.accepted import NoLedger, RedisLedger
+from sync_worker.store.alerts import RedisAlarms
+from sync_worker.store.audit import RedisAudit
 from sync_worker.store.client import connect
 from sync_worker.store.dead_letters import RedisDeadLetters
 from sync_worker.store.governor import Governor
@@ -39,18 +45,24 @@ from sync_worker.store.memories import RedisMemories
 from sync_worker.store.parked import RedisParked
 from sync_worker.store.queues import RedisQueues
 from sync_worker.store.reads import RedisReads
+from sync_worker.store.replays import RedisReplays
 from sync_worker.store.sessions import RedisSessions
 from sync_worker.store.slots import Slots
 from sync_worker.store.stock import RedisStock
+from sync_worker.store.stories import RedisStories
 from sync_worker.store.tally import RedisTally
+from sync_worker.sync.alerts import AlertSender
+from sync_worker.sync.chapter import note_call
 from sync_worker.sync.counterparty import CounterpartyFlow
 from sync_worker.sync.deal import DealFlow
+from sync_worker.sync.explain import Explainer
 from sync_worker.sync.invoice import InvoiceFlow
 from sync_worker.sync.lead import LeadFlow
+from sync_worker.sync.office import DeadLetterOffice
 from sync_worker.sync.ports import Clock, Examiner
 from sync_worker.sync.status import StatusFlow
 from sync_worker.sync.worker import SyncWorker
-from sync_worker.telemetry import masker
+from sync_worker.telemetry import masker, report_letter
 
 HTTP_CONNECTIONS = 32  # kept open to each system; more tasks than that at once wait for one
 SLOT_LEASE_SECONDS = 30  # a killed worker's 1C session lives on for 20 s: its slot must not be free before
@@ -83,6 +95,7 @@ def build_gateways(settings: Settings, *, store: redis.Redis, clock: Clock) -> G
         governor=governor,
         http=_http(),
         lane=_current_lane,
+        told=note_call,
         sleep=clock.sleep,
     )
     onec = OnecClient(
@@ -94,6 +107,7 @@ def build_gateways(settings: Settings, *, store: redis.Redis, clock: Clock) -> G
         clock=clock,
         trace=_current_trace,
         lane=_current_lane,
+        told=note_call,
     )
     rules = settings.rules
     mapped = {
@@ -211,10 +225,43 @@ def build_worker(
         reads=RedisReads(store),
         tally=RedisTally(store),
         outbox=CeleryOutbox(send_task, build_ledger(settings.broker_url)),
+        replays=RedisReplays(store),
+        stories=RedisStories(store),
         clock=clock,
+        filed=report_letter,
         max_age_hours=rules.max_age_hours,
         code_version=version("bitrix24-onec-sync"),
         mask=masker(settings.secrets()),
+    )
+
+
+def build_office(
+    settings: Settings, *, send_task: SendTask, clock: Clock | None = None, store: redis.Redis | None = None
+) -> DeadLetterOffice:
+    """What a person does with dead letters. Opens no connection, and asks neither system."""
+    store = connect(settings.redis_url) if store is None else store
+    return DeadLetterOffice(
+        letters=RedisDeadLetters(store),
+        replays=RedisReplays(store),
+        audit=RedisAudit(store),
+        stories=RedisStories(store),
+        links=RedisLinks(store),
+        outbox=CeleryOutbox(send_task, build_ledger(settings.broker_url)),
+        clock=SystemClock() if clock is None else clock,
+    )
+
+
+def build_alerts(settings: Settings) -> AlertSender | None:
+    """What tells people of dead letters; None where ALERT_WEBHOOK_URL names nobody."""
+    if not settings.alert_webhook_url:
+        return None
+    store = connect(settings.redis_url)
+    return AlertSender(
+        letters=RedisDeadLetters(store),
+        alarms=RedisAlarms(store),
+        receiver=AlertWebhook(settings.alert_webhook_url, http=_http()),
+        locks=RedisLocks(store),
+        clock=SystemClock(),
     )
 
 
@@ -268,3 +315,20 @@ def _current_trace() -> str | None:
 def _current_lane() -> Lane:
     """The lane of the event that this thread is working on; a command that a person runs is live."""
     return Lane(structlog.contextvars.get_contextvars().get("lane", Lane.LIVE))
+
+
+def build_explainer(settings: Settings, *, clock: Clock | None = None, store: redis.Redis | None = None) -> Explainer:
+    """A dry run of the worker's own flows. Opens no connection, and sends nothing into any queue."""
+    clock = SystemClock() if clock is None else clock
+    store = connect(settings.redis_url) if store is None else store
+    is_smart = settings.rules.invoices.kind is InvoiceKind.SMART
+    return Explainer(
+        worker=build_worker(settings, send_task=_send_nothing, clock=clock, store=store),
+        documents=OnecDocumentReader(client=build_gateways(settings, store=store, clock=clock).onec),
+        parked=RedisParked(store),
+        held=(lambda card: card) if is_smart else as_old,
+    )
+
+
+def _send_nothing(*_task: Any, **_how: Any) -> Any:
+    raise AssertionError("a dry run sends nothing")

@@ -26,6 +26,8 @@ MISFIT_TASK = "sync.misfit"
 RELEASE_TASK = "sync.release_parked"
 REQUEUE_TASK = "sync.requeue_lost"
 STOCK_TASK = "sync.take_stock"
+REPLAY_TASK = "sync.advance_replays"
+ALERT_TASK = "sync.send_alerts"
 ACCEPTED_KEY = "accepted"
 """On Redis: a hash of the messages that were accepted and not yet handled, by task id.
 
@@ -34,6 +36,8 @@ it. The ledger is written before the message is sent, and what is in neither pla
 """
 EVENTS_TALLY_KEY = "sync:tally:events"
 """In the state's Redis: a hash, "<entity> <lane> <outcome>" -> how many events came to that."""
+PUT_BACK_TALLY_KEY = "sync:tally:put_back"
+"""In the state's Redis: a hash, a field's name -> how often its owner's value was put back."""
 BUDGET_TALLY_KEY = "sync:tally:budget:bitrix24"
 """In the state's Redis: a hash, "<lane> <field of LaneUse>" -> a count, or seconds."""
 BUDGET_STOCK_KEY = "sync:stock:budget:bitrix24"
@@ -98,6 +102,7 @@ class ChangeEvent:
     attempts: int = 0  # tries that failed so far; waiting for the rate limit is no try
     letter: str | None = None  # the dead letter that this is a replay of
     lane: Lane = Lane.LIVE  # what it causes stays in its lane
+    given_up: str | None = None  # what a person has given up: the same failure makes no letter again (letter.matter)
     whole: bool = False  # about a part of the record (requisite, address) or all of it: its card alone will not do
 
     @property
@@ -160,6 +165,7 @@ class ChangeEventSchema(_Strict):
     onec = fields.Nested(OnecStateSchema, load_default=None, allow_none=True)
     attempts = fields.Integer(load_default=0)
     letter = fields.String(load_default=None, allow_none=True)
+    given_up = fields.String(load_default=None, allow_none=True)
     lane = fields.Enum(Lane, by_value=True, load_default=Lane.LIVE)
     whole = fields.Boolean(load_default=False)
 
@@ -289,6 +295,7 @@ def new_trace() -> str:
 
 __all__ = [
     "ACCEPTED_KEY",
+    "ALERT_TASK",
     "BROKER_KEY_PREFIX",
     "BUDGET_STOCK_KEY",
     "BUDGET_TALLY_KEY",
@@ -297,7 +304,9 @@ __all__ = [
     "EXCHANGE",
     "MISFIT_TASK",
     "PARKED_KEY",
+    "PUT_BACK_TALLY_KEY",
     "RELEASE_TASK",
+    "REPLAY_TASK",
     "REQUEUE_TASK",
     "STOCK_TASK",
     "UPKEEP_QUEUE",

@@ -6,6 +6,7 @@ Remote errors are translated into these once, in each gateway's client. `cause` 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from sync_worker.domain.identity import RecordRef
@@ -21,6 +22,8 @@ class SyncError(Exception):
     """False: all was done, and the letter is a notice; the record's later events go on."""
     words: tuple[str, ...] = ()
     """What the record may be sought by beside its ids: its ИНН, its e-mails."""
+    done: Mapping[str, Any] = MappingProxyType({})
+    """What had been done for the event until it failed: as StoryEntry.facts has it."""
 
     @property
     def topic(self) -> str:
@@ -156,12 +159,35 @@ class MergedAway(AmbiguousMatch):
     cause = "merged_away"
     advice = "Merge the two in 1C as well, then pick the one that is left."
 
+    def __init__(self, message: str, *, candidates: tuple[str, ...], gone: RecordRef, heir: RecordRef) -> None:
+        """`candidates`: in 1C. `gone` was merged into `heir`."""
+        super().__init__(message, candidates=candidates)
+        self.gone = gone
+        self.heir = heir
+
+    def details(self) -> Mapping[str, Any]:
+        return {**AmbiguousMatch.details(self), "gone": str(self.gone), "subject": str(self.heir)}
+
 
 class LinkBroken(NeedsPerson):
     """The other record is gone or marked for deletion: a person decides what becomes of this one."""
 
     cause = "link_broken"
-    advice = "Restore the record and replay; or begin anew, which makes a new one; or discard, and nothing is done."
+    advice = "Restore the record and replay; or name the one that takes its place; or discard, and nothing is done."
+
+    def __init__(self, message: str, *, gone: RecordRef | None = None, left: RecordRef | None = None) -> None:
+        """`gone`: the record that was deleted, and `left`, its partner, which was not; None where it is not known."""
+        super().__init__(message)
+        self.gone = gone
+        self.left = left
+
+    def details(self) -> Mapping[str, Any]:
+        named = {"gone": self.gone, "subject": self.left}
+        return {name: str(ref) for name, ref in named.items() if ref is not None}
+
+    @property
+    def topic(self) -> str:
+        return f"{self.gone.type} gone in {self.gone.system}" if self.gone else ""
 
 
 class RemoteRejected(NeedsPerson):
@@ -250,6 +276,14 @@ class RequiredFieldEmpty(StageRefused):
 
     cause = "required_field"
     advice = "Fill the field that the portal asks for on the card, then replay."
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+    @property
+    def topic(self) -> str:
+        return self.field or ""
 
 
 class StageUnknown(StageRefused):

@@ -8,7 +8,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from environs import EnvError, FileAwareEnv
 from marshmallow import ValidationError, validate
@@ -56,6 +56,7 @@ class Settings:
     sync_config: Path
     sync_var: Path
     sentry_dsn: str = field(metadata=SECRET)
+    alert_webhook_url: str = field(metadata=SECRET)  # of a chat; empty = no alerts
     log_level: str
     rules: Rules = field(repr=False)
 
@@ -77,7 +78,7 @@ class Settings:
         found = [webhook, self.onec_password, *self.b24_application_tokens, *self.onec_webhook_secrets]
         found += [unquote(urlsplit(url).password or "") for url in (self.redis_url, self.broker_url)]
         found += [pair.partition(":")[2] for pair in self.flower_basic_auth.split(",")]  # Flower takes several
-        found += [self.sentry_dsn]
+        found += [self.sentry_dsn, *_url_secrets(self.alert_webhook_url)]
         return tuple(sorted({secret for secret in found if len(secret) >= 4}, key=len, reverse=True))
 
 
@@ -135,7 +136,8 @@ def _values(env: FileAwareEnv) -> dict[str, Any]:
         "flower_basic_auth": env.str("FLOWER_BASIC_AUTH", default=""),
         "sync_config": env.path("SYNC_CONFIG", default=Path("sync.toml")),
         "sync_var": env.path("SYNC_VAR", default=Path("var")),
-        "sentry_dsn": env.str("SENTRY_DSN", default=""),
+        "sentry_dsn": env.str("SENTRY_DSN", default="", validate=_sentry_dsn),
+        "alert_webhook_url": env.str("ALERT_WEBHOOK_URL", default="", validate=_alert_webhook_url),
         "log_level": env.str("LOG_LEVEL", default="INFO", validate=validate.OneOf(LOG_LEVELS)),
     }
 
@@ -167,6 +169,7 @@ def _redis_url(env: FileAwareEnv) -> str:
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 EMBEDDED_REDIS_NOTE = Path("redis/url")  # under SYNC_VAR; it holds the password, so only its owner may read it
+SHORTEST_KEY = 12  # shorter parts of an address are words, such as "services" or "hooks"
 PROFILES = ("ut11", "ka2", "erp2", "unf")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -198,6 +201,27 @@ def _remote_url(value: str) -> None:
         raise ValidationError("must be the base's address, https://host/base, without user or password in it")
 
 
+def _sentry_dsn(value: str) -> None:
+    parts = urlsplit(value)
+    if value and not (parts.scheme in ("http", "https") and parts.username and parts.hostname):
+        raise ValidationError("must be the project's DSN, https://key@host/number, or empty")
+
+
+def _alert_webhook_url(value: str) -> None:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+        # the value is a secret, so the message shows only the shape
+        raise ValidationError("must be the address of a chat's incoming webhook, https://host/..., or empty")
+
+
+def _url_secrets(url: str) -> list[str]:
+    """The address, and those parts of it that let somebody in: a chat's webhook has its key in path or query."""
+    parts = urlsplit(url)
+    keys = [part for part in parts.path.split("/") if len(part) >= SHORTEST_KEY]
+    keys += [value for _, value in parse_qsl(parts.query) if len(value) >= SHORTEST_KEY]
+    return [url, unquote(parts.password or ""), *keys]
+
+
 def _interface(value: str) -> None:
     if value in ("odata", "soap"):
         raise ValidationError(f"{value} is not built yet; use http with the exchange HTTP service")
@@ -223,7 +247,7 @@ def _webhook_secrets(values: list[str]) -> None:
 
 def _plain_http_faults(values: Mapping[str, Any], *, allowed: bool) -> list[str]:
     """http:// carries secrets in the clear: accepted for loopback addresses only, unless ALLOW_PLAIN_HTTP=1."""
-    names = {"b24_webhook_url": "B24_WEBHOOK_URL", "onec_url": "ONEC_URL"}
+    names = {name: name.upper() for name in ("b24_webhook_url", "onec_url", "alert_webhook_url")}
     return [
         f"{names[name]}: http:// is accepted for loopback addresses only; use https://, or set ALLOW_PLAIN_HTTP=1"
         for name in names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -40,6 +40,7 @@ def create(world: World, entity: Entity, wish: Wish, *, author: int, silent: boo
     record |= {name: value for name, value in values.items() if name not in linking.LINK_FIELDS[entity.type_id]}
     record |= _titled(entity, record) | moves.settled(world, entity, record, values, before=None)
     _check_name(entity, record)
+    _check_mandatory(world, entity, record)
     linking.write(world, entity, record["ID"], values)
     record |= linking.view(world, entity, record["ID"])
     record |= multifields.applied(world.store, record, wish.edits, unknown_adds=wish.unknown_edits_add)
@@ -60,6 +61,7 @@ def update(
     values = writable(world, entity, wish, record=record)
     changes = {name: value for name, value in values.items() if name not in linking.LINK_FIELDS[entity.type_id]}
     _check_name(entity, record | changes)
+    _check_mandatory(world, entity, changes, names=changes)
     changes |= moves.settled(world, entity, record | changes, values, before=record)
     changes |= _amount(world, entity, record | changes)
     changes |= multifields.applied(world.store, record, wish.edits, unknown_adds=wish.unknown_edits_add)
@@ -185,6 +187,13 @@ def _check_name(entity: Entity, record: Record) -> None:
     """Refuse a contact with neither first nor last name."""
     if entity is CONTACT and not (record.get("NAME") or record.get("LAST_NAME")):
         raise required_value("Name")
+
+
+def _check_mandatory(world: World, entity: Entity, record: Record, names: Container[str] | None = None) -> None:
+    """Refuse a mandatory user field that is empty. `names`: only these, which an update touches."""
+    for name, one in world.user_fields(entity.user_field_entity).items():
+        if one.required and (names is None or name in names) and record.get(name) in (None, "", []):
+            raise required_value(name)
 
 
 def _amount(world: World, entity: Entity, record: Record) -> Record:

@@ -17,16 +17,18 @@ def settled(world: World, entity: Entity, record: Record, values: Record, *, bef
     category = _category(world, entity, values, before)
     directory = entity.directory(category)
     wanted = values.get(entity.stage_field) or None
+    if wanted is not None and not stages.find(store, directory, wanted):
+        if world.settings.foreign_stage == "refused":
+            raise invalid_value("Stage")
+        wanted = None
     if wanted is None:
         keeps = before is not None and before.get("CATEGORY_ID", category) == category
         wanted = before[entity.stage_field] if before and keeps else stages.first(store, directory)
-    elif not stages.find(store, directory, wanted):
-        raise invalid_value("Stage")
     settled: Record = {entity.stage_field: wanted}
     if "CATEGORY_ID" in entity.by_name:
         settled["CATEGORY_ID"] = category
     if before is not None and before[entity.stage_field] != wanted:
-        _check_required(world, entity, record, wanted)
+        _check_required(world, entity, record, directory, wanted)
         if entity is SMART_INVOICE:
             settled["PREVIOUS_STAGE_ID"] = before[entity.stage_field]
     return settled | _meaning(world, entity, directory, wanted, record)
@@ -58,12 +60,24 @@ def _meaning(world: World, entity: Entity, directory: str, stage_id: str, record
     return follows
 
 
-def _check_required(world: World, entity: Entity, record: Record, stage_id: str) -> None:
+def _check_required(world: World, entity: Entity, record: Record, directory: str, stage_id: str) -> None:
     """Refuse a stage whose required fields are empty."""
-    for name in world.settings.required_at_stage.get(stage_id, ()):
+    for name in _required(world, directory, stage_id):
         if record.get(name) in (None, "", 0, []):
             one = world.field(entity, name)
             raise required_value(one.label if one else name)
+
+
+def _required(world: World, directory: str, stage_id: str) -> list[str]:
+    """Fields of this very stage, and of those before it on the way to success; who gives up owes nothing."""
+    names = [*world.settings.required_at_stage.get(stage_id, ())]
+    if stages.semantics(world.store, directory, stage_id) == "F":
+        return names
+    for stage in stages.of_directory(world.store, directory):
+        names += world.settings.required_from_stage.get(stage["STATUS_ID"], ())
+        if stage["STATUS_ID"] == stage_id:
+            break
+    return names
 
 
 def note(world: World, entity: Entity, record: Record, *, type_id: int | None) -> None:

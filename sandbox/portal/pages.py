@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, abort, jsonify, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
-from sandbox.portal import crm, manager, rows, stages, views
+from sandbox.portal import crm, manager, merging, rows, stages, views
 from sandbox.portal.entities import COMPANY, CONTACT, DEAL, LEAD, SMART_INVOICE, Entity
 from sandbox.portal.errors import RestError
 from sandbox.portal.methods import invoice
+from sandbox.portal.params import as_int
 from sandbox.portal.seed import UF_1C_ID
 from sandbox.portal.store import Record
 from sandbox.portal.world import World
@@ -77,6 +78,22 @@ def blueprint(portal: Portal) -> Blueprint:
         with portal.world.lock:
             record = manager.add(portal.world, _entity(kind), request.form.to_dict(flat=False))
         return _done(kind, record["ID"], status=201)
+
+    @pages.post("/ui/<kind>/merge")
+    def merge(kind: str) -> ResponseReturnValue:
+        """Merge `loser` into `winner`; `told_first` is which of the two events leaves first, update or delete."""
+        with portal.world.lock:
+            winner, loser = (_find(portal.world, kind, as_int(request.form.get(name))) for name in ("winner", "loser"))
+            told_first: merging.Told = "delete" if request.form.get("told_first") == "delete" else "update"
+            merging.merge(
+                portal.world,
+                _entity(kind),
+                winner=winner,
+                loser=loser,
+                author=manager.MANAGER_ID,
+                told_first=told_first,
+            )
+        return _done(kind, winner["ID"], status=200)
 
     @pages.post("/ui/<kind>/<int:record_id>")
     def edit(kind: str, record_id: int) -> ResponseReturnValue:

@@ -42,12 +42,16 @@ class PortalSettings:
     time_scale: float = 1.0  # portal seconds in a real second, for limits, delays and slowness
     with_user_fields: bool = False  # UF_CRM_1C_ID is there from the start
     required_at_stage: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # stage -> fields (stored names)
+    required_from_stage: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # there and at all later ones
+    foreign_stage: Literal["refused", "ignored"] = "refused"  # a stage of another pipeline; the documentation is silent
 
     def __post_init__(self) -> None:
         if self.plan not in _RATES:
             raise ValueError(f"plan is {self.plan!r}, not one of {', '.join(_RATES)}")
         if self.batch_billing not in {"nested", "batch"}:
             raise ValueError(f"batch_billing is {self.batch_billing!r}, not nested or batch")
+        if self.foreign_stage not in {"refused", "ignored"}:
+            raise ValueError(f"foreign_stage is {self.foreign_stage!r}, not refused or ignored")
 
     @property
     def leak_per_second(self) -> float:

@@ -10,9 +10,10 @@ import click
 from rich.console import Console
 
 from sync_worker.app import app
-from sync_worker.bootstrap import Gateways, SystemClock, build_gateways, build_worker
+from sync_worker.bootstrap import Gateways, SystemClock, build_gateways, build_office, build_worker
 from sync_worker.settings import Settings, load_settings
 from sync_worker.store.client import connect
+from sync_worker.sync.office import DeadLetterOffice
 from sync_worker.sync.worker import SyncWorker
 
 # a page that is piped somewhere is no 80 columns wide
@@ -21,6 +22,10 @@ console = Console(width=None if sys.stdout.isatty() else 140)
 
 def the_worker() -> SyncWorker:
     return build_worker(load_settings(), send_task=app.send_task)
+
+
+def the_office() -> DeadLetterOffice:
+    return build_office(load_settings(), send_task=app.send_task)
 
 
 def the_gateways(settings: Settings) -> Gateways:

@@ -1,131 +1,229 @@
-"""`dead`: the dead letters, listed, shown and replayed."""
+"""`dead`: the dead letters. What waits for a person is listed, shown and given up here; who did what is told."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from datetime import datetime
 
 import click
-from rich.markup import escape
-from rich.table import Table
 
-from sync_worker.cli.built import console, print_json, the_worker
-from sync_worker.domain.letter import DeadLetter
-from sync_worker.telemetry import MASK
+from sync_worker.cli.built import console, print_json, the_office
+from sync_worker.cli.letter_page import show_letter
+from sync_worker.cli.letters_shown import (
+    deed_for_machines,
+    deed_table,
+    group_for_machines,
+    group_table,
+    letter_table,
+    summary,
+    whole,
+)
+from sync_worker.cli.masking import encodable
+from sync_worker.cli.operator import operator
+from sync_worker.cli.replay import replay
+from sync_worker.cli.resolve import resolve
+from sync_worker.cli.selections import filter_options, read_selection
+from sync_worker.domain.letter import DeadLetter, Group, Selection
+from sync_worker.sync.office import DeadLetterOffice, NotPossible
 
+PAGE = 100
 json_option = click.option("--json", "as_json", is_flag=True, help="For a machine.")
-PERSONAL = ("fields", "raw")  # details that may hold names, phones or addresses
+reveal_option = click.option("--reveal", is_flag=True, help="Show values that may be personal data.")
 
 
 @click.group()
 def dead() -> None:
-    """Events that wait for a person."""
+    """Events that wait for a person: look at them, decide, send them round again, or give them up.
+
+    \b
+    Examples:
+      sync-worker dead list                             what waits, by cause
+      sync-worker dead show ID                          one letter, and what can be done
+      sync-worker dead resolve ID --take name=onec      settle a conflict
+      sync-worker dead replay --cause no_counterparty   try all letters of a cause again
+    """
+
+
+dead.add_command(resolve)
+dead.add_command(replay)
+
+
+# --- looking ---------------------------------------------------------------------------------------------------------
 
 
 @dead.command("list")
-@click.option("--cause", default=None, help="Only letters of this cause, such as field_conflict.")
+@filter_options
+@click.option("--search", "word", default=None, help="By a whole id (42, contact:42, a UUID), ИНН, e-mail or trace.")
+@click.option("--groups", "only_groups", is_flag=True, help="Only how many there are of each cause.")
 @click.option("--after", default=None, help="The `next` of the page before.")
-@click.option("--limit", default=100, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=PAGE, show_default=True)
+@reveal_option
 @json_option
-def list_letters(cause: str | None, after: str | None, limit: int, as_json: bool) -> None:
-    """List the dead letters, oldest first."""
-    letters, following = the_worker().letters.page(cause=cause, after=after, limit=limit)
+def list_letters(
+    *,
+    cause: str | None,
+    entity: str | None,
+    group: str | None,
+    word: str | None,
+    only_groups: bool,
+    after: str | None,
+    limit: int,
+    reveal: bool,
+    as_json: bool,
+) -> None:
+    """List the dead letters, oldest first; above them how many there are of each cause.
+
+    \b
+    Examples:
+      sync-worker dead list --cause field_conflict --limit 20
+      sync-worker dead list --entity deal --json
+      sync-worker dead list --search 7707083893
+    """
+    office = the_office()
+    selection = read_selection(office, cause=cause, entity=entity, group=group)
+    has_groups = only_groups or (selection == Selection() and word is None and after is None)
+    groups = office.groups() if has_groups else []
+    letters, following = ([], None) if only_groups else _find(office, selection, word, after, limit)
+    now = office.clock.now()
     if as_json:
-        print_json({"letters": [summary(letter) for letter in letters], "next": following})
-        return
-    if not letters:
+        shown = {"letters": [summary(letter, reveal=reveal, now=now) for letter in letters], "next": following}
+        print_json(encodable(shown | ({"groups": list(map(group_for_machines, groups))} if has_groups else {})))
+    else:
+        _show_list(groups, letters, following, reveal=reveal, now=now)
+
+
+def _find(
+    office: DeadLetterOffice, selection: Selection, word: str | None, after: str | None, limit: int
+) -> tuple[list[DeadLetter], str | None]:
+    if word is not None:
+        return [letter for letter in office.letters.search(word, limit=limit) if _fits(letter, selection)], None
+    try:
+        return office.letters.page(selection, after=after, limit=limit)
+    except ValueError as error:
+        raise NotPossible(f"--after wants the `next` of a page, and not {after!r}") from error
+
+
+def _fits(letter: DeadLetter, selection: Selection) -> bool:
+    return selection.cause in (None, letter.cause) and selection.entity in (None, letter.entity)
+
+
+def _show_list(
+    groups: list[Group], letters: list[DeadLetter], following: str | None, *, reveal: bool, now: datetime
+) -> None:
+    if groups:
+        console.print(group_table(groups))
+    if groups and letters:
+        click.echo()
+    if letters:
+        console.print(letter_table(letters, reveal=reveal, now=now, width=console.width))
+    if following:
+        click.echo(f"more: --after {following}")
+    if not groups and not letters:
         click.echo("no dead letters")
+
+
+@dead.command()
+@click.argument("letter_id", metavar="ID")
+@reveal_option
+@json_option
+def show(letter_id: str, reveal: bool, as_json: bool) -> None:
+    """Show one letter: what happened, both sides, and what can be done about it.
+
+    \b
+    Example:
+      sync-worker dead show 01k2f7c3v0m8q5z --reveal
+    """
+    office = the_office()
+    letter, now = office.get(letter_id), office.clock.now()
+    if as_json:
+        print_json(encodable(whole(letter, reveal=reveal, now=now)))
+    else:
+        show_letter(letter, reveal=reveal, now=now)
+
+
+@dead.command()
+@click.option("--after", default=None, help="The `next` of the page before.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=PAGE, show_default=True)
+@json_option
+def audit(after: str | None, limit: int, as_json: bool) -> None:
+    """Tell who did what with the letters, newest first.
+
+    \b
+    Example:
+      sync-worker dead audit --limit 20
+    """
+    office = the_office()
+    try:
+        deeds, following = office.audit.page(after=after, limit=limit)
+    except ValueError as error:
+        raise NotPossible(f"--after wants the `next` of a page, and not {after!r}") from error
+    if as_json:
+        print_json(encodable({"deeds": [deed_for_machines(deed) for deed in deeds], "next": following}))
         return
-    table = Table("id", "entity", "record", "cause", "message", "tries", "waiting", "last", box=None)
-    for letter in letters:
-        table.add_row(
-            letter.id,
-            letter.entity,
-            str(letter.record or "-"),
-            letter.cause,
-            escape(letter.message),
-            str(letter.attempts),
-            str(letter.waiting),
-            f"{letter.last_at:%Y-%m-%d %H:%M}",
-        )
-    console.print(table)
+    if not deeds:
+        click.echo("nobody did anything with a letter yet")
+        return
+    console.print(deed_table(deeds))
     if following:
         click.echo(f"more: --after {following}")
 
 
-@dead.command()
-@click.argument("letter_id")
-@click.option("--reveal", is_flag=True, help="Show values that may be personal data.")
-@json_option
-def show(letter_id: str, reveal: bool, as_json: bool) -> None:
-    """Show one letter with everything that is known of it."""
-    letter = _get(letter_id)
-    details = dict(letter.details) if reveal else masked(letter.details)
-    whole = {**summary(letter), "trace": letter.trace, "code_version": letter.code_version, "details": details}
-    if as_json:
-        print_json(whole)
-        return
-    for name, value in whole.items():
-        click.echo(f"{name:14} {value}")
+# --- giving up -------------------------------------------------------------------------------------------------------
 
 
 @dead.command()
-@click.argument("letter_ids", nargs=-1)
-@click.option("--cause", default=None, help="All letters of this cause.")
+@click.argument("letter_ids", nargs=-1, metavar="[ID]...")
+@filter_options
+@click.option("--reason", required=True, help="Why; it is kept for whoever looks for the letter later.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-def replay(letter_ids: tuple[str, ...], cause: str | None, as_json: bool) -> None:
-    """Send letters round again. Each goes when its event has an outcome, and stays when it fails again."""
-    if not letter_ids and not cause:
-        raise click.UsageError("name letters, or a --cause")
-    worker = the_worker()
-    wanted = [_get(letter_id) for letter_id in letter_ids]
-    after: str | None = None
-    while cause:
-        page, after = worker.letters.page(cause=cause, after=after)
-        wanted += page
-        if after is None:
-            break
-    refused = []
-    for letter in wanted:
-        try:
-            worker.replay(letter)
-        except ValueError as error:
-            refused.append(str(error))
+def discard(
+    *,
+    letter_ids: tuple[str, ...],
+    cause: str | None,
+    entity: str | None,
+    group: str | None,
+    reason: str,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Give letters up: their events are never tried again. What came after them goes on.
+
+    \b
+    Examples:
+      sync-worker dead discard 01k2f7c3v0m8q5z --reason "a test record"
+      sync-worker dead discard --cause bad_event --reason "a sender that is switched off"
+    """
+    office = the_office()
+    selection = read_selection(office, ids=letter_ids, cause=cause, entity=entity, group=group)
+    if selection == Selection():
+        raise click.UsageError("name letters, or say which by --cause, --entity or --group")
+    if not reason.strip():
+        raise NotPossible("say why: --reason must not be blank")
+    wanted = [office.get(letter_id).id for letter_id in selection.ids]
+    asked_at, count = office.clock.now(), len(wanted) or office.letters.count(selection)
+    if count and not yes:
+        click.confirm(f"Give {count} letter{'s' * (count != 1)} up for good?", abort=True, err=True)
+    given_up = sum(_give_up(office, id_, reason) for id_ in wanted or _ids(office, selection, before=asked_at))
     if as_json:
-        print_json({"replayed": len(wanted) - len(refused), "refused": refused})
+        print_json({"discarded": given_up, "asked_for": count})
     else:
-        click.echo(f"{len(wanted) - len(refused)} sent round again")
-    if refused:
-        raise click.ClickException("\n".join(refused))
+        click.echo(f"{given_up} discarded" + (f"; {count - given_up} were gone already" * (given_up < count)))
 
 
-def summary(letter: DeadLetter) -> dict[str, Any]:
-    record = letter.record
-    return {
-        "id": letter.id,
-        "entity": letter.entity,
-        "record": {"system": record.system.value, "type": record.type.value, "id": record.id} if record else None,
-        "ref": str(letter.partner) if letter.partner else None,
-        "cause": letter.cause,
-        "message": letter.message,
-        "candidates": letter.details.get("candidates", []),
-        "attempts": letter.attempts,
-        "waiting": letter.waiting,
-        "first_at": letter.first_at.isoformat(),
-        "last_at": letter.last_at.isoformat(),
-    }
+def _ids(office: DeadLetterOffice, selection: Selection, *, before: datetime) -> Iterator[str]:
+    """Of the letters as they were when the person was asked: what failed since is no part of the answer."""
+    after: str | None = None
+    while True:
+        page, after = office.letters.page(selection, after=after)
+        yield from (letter.id for letter in page if letter.last_at <= before)
+        if after is None:
+            return
 
 
-def masked(details: Any) -> dict[str, Any]:
-    """The names of the fields stay; their values need --reveal."""
-    return {name: _blank(value) if name in PERSONAL else value for name, value in details.items()}
-
-
-def _blank(value: Any) -> Any:
-    return {name: _blank(inner) for name, inner in value.items()} if isinstance(value, dict) else MASK
-
-
-def _get(letter_id: str) -> DeadLetter:
-    letter = the_worker().letters.get(letter_id)
-    if letter is None:
-        raise click.ClickException(f"there is no letter {letter_id}")
-    return letter
+def _give_up(office: DeadLetterOffice, letter_id: str, reason: str) -> bool:
+    try:
+        office.discard(letter_id, by=operator(), reason=reason)
+    except NotPossible:
+        return False  # settled or discarded by somebody else meanwhile
+    return True

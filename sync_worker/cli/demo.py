@@ -12,14 +12,17 @@ from pathlib import Path
 
 import click
 
-from sync_worker.cli.built import console, the_worker
+from sync_worker.cli.built import console, the_office
 from sync_worker.cli.doctor import examine, show
 from sync_worker.cli.play import Play, Step
 from sync_worker.cli.ports import free_port
 from sync_worker.cli.setup import make_fields
 from sync_worker.cli.stage import Stage, wait_for
 from sync_worker.cli.up import Running, running, wait_for_interrupt
+from sync_worker.domain.letter import Decision, Selection
+from sync_worker.domain.rules import Owner
 from sync_worker.settings import Settings, load_settings
+from sync_worker.sync.office import DeadLetterOffice, choose_side, options
 
 TOKEN = "demo-application-token"  # noqa: S105  # the demo's own, known to nobody else
 SECRET = "demo-secret-of-the-exchange"  # noqa: S105
@@ -82,11 +85,12 @@ def play(settings: Settings, stage: Stage, place: Running) -> int:
     make_fields(settings)
     show(examine(settings))
     console.rule("the flows, through real webhooks and real HTTP")
-    worker = the_worker()
+    office = the_office()
     script = Play(
         stage=stage,
         robot_url=f"{place.ingress_url}/webhooks/bitrix24/robot?secret={TOKEN}",
-        letters=lambda: [(letter.cause, letter.message) for letter in worker.letters.page()[0]],
+        letters=lambda: [(letter.cause, letter.message) for letter in office.letters.page()[0]],
+        settle=lambda cause: _take_bitrix24s_values(office, cause),
     )
     failed = 0
     for step in script.steps():
@@ -96,6 +100,13 @@ def play(settings: Settings, stage: Stage, place: Running) -> int:
     console.print(f"refused by the portal for speed: {stage.refusals()}")
     console.print("[green]every flow arrived[/]" if not failed else f"[red]{failed} steps did not arrive[/]")
     return failed
+
+
+def _take_bitrix24s_values(office: DeadLetterOffice, cause: str) -> None:
+    """Settle the letters of this cause as an operator does who holds the portal right in everything."""
+    for letter in office.letters.page(Selection(cause=cause))[0]:
+        fields = {name: choose_side(letter, name, Owner.BITRIX24) for name in options(letter).fields}
+        office.resolve(letter.id, Decision(fields=fields), by="demo")
 
 
 def _print_step(step: Step) -> None:
@@ -110,7 +121,8 @@ def _tell_where(stage: Stage, place: Running, settings: Settings) -> None:
     user, _, password = place.flower_auth.partition(":")
     console.print(f"\nBitrix24 portal  {stage.portal_url}/\n1C base          {stage.onec_url}/", highlight=False)
     console.print(f"Flower           {place.flower_url}/  ({user} / {password})", highlight=False)
-    console.print(f"dead letters     SYNC_VAR={settings.sync_var} sync-worker dead list  (in another terminal)")
+    console.print(f"dead letters     {place.flower_url}/dead-letters", highlight=False)
+    console.print(f"                 SYNC_VAR={settings.sync_var} sync-worker dead list  (in another terminal)")
     console.print(f"logs             {settings.sync_var / 'log'}", highlight=False)
 
 
@@ -152,6 +164,7 @@ def _environment(var: Path, ports: Mapping[str, int]) -> dict[str, str]:
         "REDIS_URL": "",
         "BROKER_URL": "",
         "SENTRY_DSN": "",
+        "ALERT_WEBHOOK_URL": "",
         "FLOWER_BASIC_AUTH": "",
         "B24_WEBHOOK_URL": f"http://127.0.0.1:{ports['portal']}/rest/1/{SECRET}/",
         "B24_APPLICATION_TOKENS": TOKEN,

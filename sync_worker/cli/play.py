@@ -29,6 +29,7 @@ class Play:
     stage: Stage
     robot_url: str  # with its secret
     letters: Letters
+    settle: Callable[[str], None]  # a person settles the letters of this cause in the portal's favour
     seconds: float = STEP_SECONDS
 
     def steps(self) -> Iterator[Step]:
@@ -179,6 +180,11 @@ class Play:
         self.stage.onec_faults("")
         untouched = self.stage.portal("companies", company_id)["TITLE"] == "Ромашка, ООО"
         yield self._step("conflict", "both sides changed a company's name", letter if untouched else None, str)
+        self.settle("field_conflict")
+        settled = self._see(
+            lambda: (p := self._party(f"b24:company:{company_id}")) and p["name"] == "Ромашка, ООО" and p
+        )
+        yield self._step("conflict", "a person took Bitrix24's", settled, _party)
 
     # --- looking -----------------------------------------------------------------------------------------------------
 

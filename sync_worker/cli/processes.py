@@ -51,7 +51,7 @@ def embedded_redis(var: Path) -> tuple[Program, str]:
 
 
 def exchange_programs(*, var: Path, flower_bind: str, workers: int) -> list[Program]:
-    """Ingress, workers, beat and Flower. They read their settings from the environment that `up` gives them."""
+    """Ingress, workers, beat, and Flower with our tab. They read their settings from the environment."""
     host, port = split_bind(flower_bind)
     live_names = [f"worker{number}" for number in range(1, workers + 1)]
     return [
@@ -63,7 +63,7 @@ def exchange_programs(*, var: Path, flower_bind: str, workers: int) -> list[Prog
             command=celery("beat", "-s", str(var / "beat-schedule"), "--pidfile="),
             priority=30,
         ),
-        Program(name="flower", command=celery("flower", f"--address={host}", f"--port={port}"), priority=40),
+        Program(name="flower", command=celery("desk", f"--address={host}", f"--port={port}"), priority=40),
     ]
 
 

@@ -56,7 +56,7 @@ def up(workers: int) -> None:
     settings = load_settings()
     with running(settings, workers=workers) as place:
         click.echo(f"ingress  {place.ingress_url}  (webhooks of Bitrix24 and 1C)")
-        click.echo(f"Flower   {place.flower_url}  (login: {_shown_auth(settings, place)})")
+        click.echo(f"Flower   {place.flower_url}/dead-letters  (login: {_shown_auth(settings, place)})")
         click.echo(f"logs     {settings.sync_var / 'log'}")
         click.echo("Ctrl-C stops everything.")
         wait_for_interrupt()
@@ -147,8 +147,11 @@ def _quietly(is_ready: Callable[[], bool]) -> bool:
 
 
 def _answers(url: str) -> bool:
+    """True where the server is there; that it asks for a login is an answer as well."""
     try:
         with urllib.request.urlopen(url, timeout=2) as reply:  # noqa: S310  # our own addresses
             return bool(reply.status == 200)
+    except urllib.error.HTTPError as refusal:
+        return refusal.code == 401
     except (urllib.error.URLError, OSError):
         return False

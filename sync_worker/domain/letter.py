@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from sync_worker.domain.identity import RecordRef
+from sync_worker.domain.values import fingerprint
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +32,10 @@ class Decision:
 
     @property
     def is_blank(self) -> bool:
-        return self == Decision()
+        return self == NOTHING_DECIDED
+
+
+NOTHING_DECIDED = Decision()
 
 
 class Act(StrEnum):
@@ -82,6 +86,11 @@ class DeadLetter:
     sent_at: datetime | None = None  # it is being replayed since then
     run: str = ""  # the replay that sent it; blank where it was sent on its own
     deeds: tuple[Deed, ...] = ()  # the newest last
+
+
+def matter(letter: DeadLetter) -> str:
+    """A fingerprint of what the letter is about: the same failure over the same values, whenever it happened."""
+    return fingerprint({"cause": letter.cause, "message": letter.message, "details": letter.details})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,14 +6,19 @@ Values are compared by content. A field that only one side has at all (its key i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 from sync_worker.domain.identity import System
+from sync_worker.domain.letter import Choice
+from sync_worker.domain.lists import Unite
 from sync_worker.domain.rules import Owner
 
 Fields = Mapping[str, Any]
-_MISSING = object()
+_MISSING: Any = object()
+_NO_CHOICES: Mapping[str, Choice] = {}
+_NO_LISTS: Mapping[str, Unite] = {}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,108 +29,176 @@ class Baseline:
     onec: Fields
 
 
+class Why(StrEnum):
+    """Which row of the table in docs/merge.md decided."""
+
+    EQUAL = "both sides say the same"
+    AT_REST = "both sides are as they were agreed to be"
+    BITRIX24_CHANGED = "only Bitrix24 changed it"
+    ONEC_CHANGED = "only 1C changed it"
+    FIRST_FILLED = "the records meet for the first time, and one of them has no value"
+    OWNED = "its owner's value wins"
+    FILLED = "its owner never filled it"
+    UNITED = "what either side added or removed is added or removed on the other"
+    SETTLED = "a person decided"
+    CONFLICT = "both sides changed it differently, and neither owns it"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Conflict:
-    """One shared field that both sides changed to different values."""
+class Verdict:
+    """What becomes of one field. A side is written where its value is not the one that it is to have."""
 
     field: str
-    baseline: Any
-    bitrix24: Any
+    owner: Owner
+    why: Why
+    baseline: Baseline | None  # of this field alone; None where nothing was agreed
+    bitrix24: Any  # as it is
     onec: Any
+    for_bitrix24: Any  # as it is to be
+    for_onec: Any
+
+    @property
+    def lost(self) -> System | None:
+        """Whose own change gave way to the owner's value; None where nobody's did."""
+        if self.why is not Why.OWNED:
+            return None
+        loser = System.ONEC if self.owner is Owner.BITRIX24 else System.BITRIX24
+        value = self.onec if loser is System.ONEC else self.bitrix24
+        if self.baseline is None:
+            return None if is_blank(value) else loser
+        base = self.baseline.onec if loser is System.ONEC else self.baseline.bitrix24
+        return loser if value != base[self.field] else None
+
+    @property
+    def is_put_back(self) -> bool:
+        """True where a side had changed what the other owns, after both had agreed."""
+        return self.lost is not None and self.baseline is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What to write where. Nothing may be written while there are conflicts."""
+    """What to write where, and why. Nothing may be written while there are conflicts."""
 
-    to_bitrix24: Fields
-    to_onec: Fields
-    put_back: frozenset[str]  # owned fields that the other side had changed
-    conflicts: tuple[Conflict, ...]
+    verdicts: tuple[Verdict, ...]
 
     @property
-    def is_empty(self) -> bool:
-        return not (self.to_bitrix24 or self.to_onec or self.conflicts)
+    def to_bitrix24(self) -> dict[str, Any]:
+        return {one.field: one.for_bitrix24 for one in self.verdicts if one.for_bitrix24 != one.bitrix24}
+
+    @property
+    def to_onec(self) -> dict[str, Any]:
+        return {one.field: one.for_onec for one in self.verdicts if one.for_onec != one.onec}
+
+    @property
+    def conflicts(self) -> tuple[Verdict, ...]:
+        return tuple(one for one in self.verdicts if one.why is Why.CONFLICT)
+
+    @property
+    def lost(self) -> tuple[Verdict, ...]:
+        """Values that give way to the owner's: kept for audit."""
+        return tuple(one for one in self.verdicts if one.lost is not None)
 
 
 def merge(
-    *, baseline: Baseline | None, bitrix24: Fields, onec: Fields, owners: Mapping[str, Owner], fill_blank: bool
-) -> Plan:
-    """Decide for every field that both sides have. Fields without an owner in `owners` are shared."""
-    to_bitrix24: dict[str, Any] = {}
-    to_onec: dict[str, Any] = {}
-    put_back: set[str] = set()
-    conflicts: list[Conflict] = []
-    for name in sorted(bitrix24.keys() & onec.keys()):
-        left, right = bitrix24[name], onec[name]
-        if left == right:
-            continue
-        owner = owners.get(name, Owner.SHARED)
-        left_base, right_base = _bases(baseline, name)
-        left_changed, right_changed = left != left_base, right != right_base
-        if not left_changed and not right_changed:
-            continue  # they were agreed to differ: one side could not hold the other's value
-        winner = _winner(
-            left_changed=left_changed,
-            right_changed=right_changed,
-            owner=owner.system,
-            blank_owner=fill_blank and _never_filled(owner, left, right, left_base, right_base),
-            left_blank=_is_blank(left) and left_base is _MISSING,
-            right_blank=_is_blank(right) and right_base is _MISSING,
-        )
-        if winner is None:
-            known = None if left_base is _MISSING else left_base
-            conflicts.append(Conflict(field=name, baseline=known, bitrix24=left, onec=right))
-        elif winner is System.BITRIX24:
-            to_onec[name] = left
-            if owner is Owner.BITRIX24 and right_base is not _MISSING and right != right_base:
-                put_back.add(name)
-        else:
-            to_bitrix24[name] = right
-            if owner is Owner.ONEC and left_base is not _MISSING and left != left_base:
-                put_back.add(name)
-    return Plan(to_bitrix24=to_bitrix24, to_onec=to_onec, put_back=frozenset(put_back), conflicts=tuple(conflicts))
-
-
-def _winner(
     *,
-    left_changed: bool,
-    right_changed: bool,
-    owner: System | None,
-    blank_owner: bool,
-    left_blank: bool,
-    right_blank: bool,
-) -> System | None:
-    """Whose value is right; None for a conflict. The table of docs/merge.md, row by row."""
-    if owner is not None:
-        other = System.ONEC if owner is System.BITRIX24 else System.BITRIX24
-        return other if blank_owner else owner
-    if left_changed and not right_changed:
-        return System.BITRIX24
-    if right_changed and not left_changed:
-        return System.ONEC
-    if left_blank != right_blank:  # first meeting: a blank is no opinion
-        return System.ONEC if left_blank else System.BITRIX24
-    return None
+    baseline: Baseline | None,
+    bitrix24: Fields,
+    onec: Fields,
+    owners: Mapping[str, Owner],
+    fill_blank: bool,
+    lists: Mapping[str, Unite] = _NO_LISTS,
+    settled: Mapping[str, Choice] = _NO_CHOICES,
+) -> Plan:
+    """Decide for every field that both sides have.
+
+    `owners`: fields that are not named in it are shared. `lists`: how shared lists are united. `settled`: what a person
+    decided about conflicts; it counts while both sides still say what that person saw.
+    """
+    names = sorted(bitrix24.keys() & onec.keys())
+    verdicts = (
+        _decide(
+            Verdict(
+                field=name,
+                owner=owners.get(name, Owner.SHARED),
+                why=Why.CONFLICT,
+                baseline=_base(baseline, name),
+                bitrix24=bitrix24[name],
+                onec=onec[name],
+                for_bitrix24=bitrix24[name],
+                for_onec=onec[name],
+            ),
+            fill_blank=fill_blank,
+            unite=lists.get(name),
+        )
+        for name in names
+    )
+    return Plan(verdicts=tuple(_settle(verdict, settled.get(verdict.field)) for verdict in verdicts))
 
 
-def _bases(baseline: Baseline | None, name: str) -> tuple[Any, Any]:
+def _decide(field: Verdict, *, fill_blank: bool, unite: Unite | None) -> Verdict:
+    """The table of docs/merge.md, row by row."""
+    left, right = field.bitrix24, field.onec
+    left_base, right_base = _bases(field)
+    if left == right:
+        return replace(field, why=Why.EQUAL)
+    if left == left_base and right == right_base:
+        return replace(field, why=Why.AT_REST)  # one side could not hold the other's value
+    if field.owner is not Owner.SHARED:
+        is_filled = fill_blank and _never_filled(field)
+        from_left = (field.owner is Owner.BITRIX24) is not is_filled
+        return _follow(field, Why.FILLED if is_filled else Why.OWNED, from_left=from_left)
+    if unite is not None:
+        return _unite(field, unite)
+    if right == right_base:
+        return _follow(field, Why.BITRIX24_CHANGED, from_left=True)
+    if left == left_base:
+        return _follow(field, Why.ONEC_CHANGED, from_left=False)
+    if field.baseline is None and is_blank(left) != is_blank(right):
+        return _follow(field, Why.FIRST_FILLED, from_left=is_blank(right))
+    return field
+
+
+def _follow(field: Verdict, why: Why, *, from_left: bool) -> Verdict:
+    value = field.bitrix24 if from_left else field.onec
+    return replace(field, why=why, for_bitrix24=value, for_onec=value)
+
+
+def _unite(field: Verdict, unite: Unite) -> Verdict:
+    left_base, right_base = ([] if base is _MISSING else base for base in _bases(field))
+    united = unite(left_base or [], right_base or [], field.bitrix24 or [], field.onec or [])
+    if united is None:
+        return field
+    return replace(field, why=Why.UNITED, for_bitrix24=united[0], for_onec=united[1])
+
+
+def _settle(verdict: Verdict, choice: Choice | None) -> Verdict:
+    if verdict.why is not Why.CONFLICT or choice is None:
+        return verdict
+    if (choice.bitrix24, choice.onec) != (verdict.bitrix24, verdict.onec):
+        return verdict  # it is another conflict than the one that was decided
+    return replace(verdict, why=Why.SETTLED, for_bitrix24=choice.value, for_onec=choice.value)
+
+
+def _base(baseline: Baseline | None, name: str) -> Baseline | None:
     """Both or none: of a field that one side has only just got, nothing was agreed yet."""
     if baseline is None or name not in baseline.bitrix24 or name not in baseline.onec:
+        return None
+    return Baseline(bitrix24={name: baseline.bitrix24[name]}, onec={name: baseline.onec[name]})
+
+
+def _bases(field: Verdict) -> tuple[Any, Any]:
+    if field.baseline is None:
         return _MISSING, _MISSING
-    return baseline.bitrix24[name], baseline.onec[name]
+    return field.baseline.bitrix24[field.field], field.baseline.onec[field.field]
 
 
-def _never_filled(owner: Owner, left: Any, right: Any, left_base: Any, right_base: Any) -> bool:
+def _never_filled(field: Verdict) -> bool:
     """True where the owner has nothing and never had: the other side's value may fill it."""
-    value, base = (left, left_base) if owner is Owner.BITRIX24 else (right, right_base)
-    return _is_blank(value) and (base is _MISSING or _is_blank(base))
+    left_base, right_base = _bases(field)
+    is_left = field.owner is Owner.BITRIX24
+    value, base = (field.bitrix24, left_base) if is_left else (field.onec, right_base)
+    return is_blank(value) and (base is _MISSING or is_blank(base))
 
 
-def _is_blank(value: Any) -> bool:
+def is_blank(value: Any) -> bool:
     return value is None or value in ("", [])
-
-
-def agreed(*, bitrix24: Fields, onec: Fields, plan: Plan) -> Baseline:
-    """The baseline after the plan was carried out."""
-    return Baseline(bitrix24={**bitrix24, **plan.to_bitrix24}, onec={**onec, **plan.to_onec})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sync_worker.domain.identity import RecordRef, RecordType
+from sync_worker.domain.lists import Unite, unite_by_kind, unite_sets
 from sync_worker.domain.rules import Contacts, CounterpartyRules, Kind, Owner
 from sync_worker.domain.values import is_inn
 
@@ -38,6 +39,9 @@ FIELDS = (
 """The README's field table is made from this, and a test compares them."""
 
 DEFAULT_OWNERS: Mapping[str, Owner] = {one.name: one.owner for one in FIELDS}
+
+LISTS: Mapping[str, Unite] = {"phones": unite_sets, "emails": unite_sets, "addresses": unite_by_kind}
+"""How a list is united where the rules let both sides write it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,22 +83,40 @@ class MatchKeys:
         return (f"inn:{self.inn}",) if self.inn else tuple(f"email:{email}" for email in self.emails)
 
 
+def invalid_inn(record: CounterpartyRecord) -> str | None:
+    """The text that stands where an ИНН should and is none: mistyped, too short, zeros, a word. None for a good one
+    or a blank. Whoever has such a text has no key: it is for a person to mend.
+    """
+    inn: str | None = record.fields.get("inn")
+    return None if not inn or is_inn(inn) else inn
+
+
 def match_keys(record: CounterpartyRecord) -> MatchKeys:
-    """ИНН with КПП for whoever has an ИНН; e-mail for people without one (design, part 2)."""
-    inn = record.fields.get("inn")
+    """ИНН with КПП for whoever has an ИНН; e-mail for people without one (design, part 2).
+
+    What stands for an ИНН and is none is no key: see `invalid_inn`.
+    """
+    return keys_of(record.fields, is_person=record.kind is Kind.PERSON)
+
+
+def keys_of(fields: Mapping[str, Any], *, is_person: bool) -> MatchKeys:
+    inn = fields.get("inn")
     if is_inn(inn):
-        return MatchKeys(inn=inn, kpp=record.fields.get("kpp"))
-    if record.kind is Kind.PERSON:
-        return MatchKeys(emails=tuple(record.fields.get("emails") or ()))
-    return MatchKeys()
+        return MatchKeys(inn=inn, kpp=fields.get("kpp"))
+    return MatchKeys(emails=tuple(fields.get("emails") or ())) if is_person else MatchKeys()
 
 
 def same_party(keys: MatchKeys, candidate: CounterpartyRecord) -> bool:
-    """True where the candidate has our key. A КПП that only one of the two has says nothing against them."""
+    """True where the candidate has our key. A КПП that only one of the two has says nothing against them.
+
+    An ИНН makes a sole trader the same whether he is a contact here or a company there. By e-mail only people are
+    recognised: many of them give the mailbox of the company that they work for.
+    """
     if keys.inn:
         ours, theirs = keys.kpp, candidate.fields.get("kpp")
         return candidate.fields.get("inn") == keys.inn and (ours == theirs or not ours or not theirs)
-    return bool(set(keys.emails) & set(candidate.fields.get("emails") or ()))
+    has_email = bool(set(keys.emails) & set(candidate.fields.get("emails") or ()))
+    return has_email and candidate.kind is not Kind.COMPANY
 
 
 def best_candidates(keys: MatchKeys, candidates: list[CounterpartyRecord]) -> list[CounterpartyRecord]:

@@ -1,37 +1,59 @@
-"""Events that wait for a person. They survive restarts, never expire, and are found by record, by cause and by age.
+"""Events that wait for a person. They survive restarts, never expire, and are found by all that a person asks for.
 
-Shape: `sync:dead:letters` id -> JSON; `sync:dead:names` "contact bitrix24:contact:42" -> id; sorted sets of ids by the
-microsecond of the first failure: `sync:dead:order`, and `sync:dead:cause:<cause>` for each of `sync:dead:causes`.
+Shape: `sync:dead:letters` id -> JSON; `sync:dead:names` "contact bitrix24:contact:42" -> id. Sorted sets of ids by the
+microsecond of the first failure: `sync:dead:order` of all, `sync:dead:cause:<cause>` for each of `sync:dead:causes`,
+`sync:dead:entity:<entity>`, `sync:dead:pair:<entity>:<cause>` and `sync:dead:group:<id of a group>`. The keys of the
+last ones are in `sync:dead:groups` by their size, and in `sync:dead:titles` with what their letters have in common.
+`sync:dead:words`: "<hash of a word>\\0<id>", all of score 0.
 """
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from itertools import chain, islice
 from typing import Any
 
 import redis
 
 from sync_worker.contract import DEAD_CAUSES_KEY, ChangeEvent, dead_cause_key
 from sync_worker.domain.identity import EntityKind, RecordRef
-from sync_worker.domain.letter import DeadLetter
+from sync_worker.domain.letter import DeadLetter, Group, Selection
 from sync_worker.errors import RecordBusy
 from sync_worker.store.client import load_script, translating
+from sync_worker.store.letter_places import (
+    NOWHERE,
+    ORDER_KEY,
+    id_in,
+    microseconds,
+    order_key,
+    places_left,
+    places_of,
+    read_cursor,
+    read_group,
+    word_range,
+    write_cursor,
+)
 from sync_worker.store.letters import (
     brought_up_to_date,
     dump_letter,
+    group_title,
+    has_word,
     load_letter,
     name_of,
     names_of,
     new_letter_id,
+    refuse_another,
     with_one_more_waiting,
 )
 
-_LETTERS, _NAMES, _ORDER = (f"sync:dead:{part}" for part in ("letters", "names", "order"))
-_CAUSES = DEAD_CAUSES_KEY
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LETTERS, _NAMES, _WORDS, _GROUPS, _TITLES = (
+    f"sync:dead:{part}" for part in ("letters", "names", "words", "groups", "titles")
+)
+_READ_AT_ONCE = 100  # letters, for one step of a search
+_EVERYTHING = Selection()
 
 
 class RedisDeadLetters:
@@ -40,6 +62,8 @@ class RedisDeadLetters:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._swap_letter = load_script(client, "swap_letter")
+
+    # --- changing ----------------------------------------------------------------------------------------------------
 
     @translating()
     def add(self, letter: DeadLetter) -> DeadLetter:
@@ -54,14 +78,6 @@ class RedisDeadLetters:
                 return wanted
 
     @translating()
-    def get(self, letter_id: str) -> DeadLetter | None:
-        return self._read(letter_id)[1]
-
-    @translating()
-    def blocking(self, entity: EntityKind, refs: Iterable[RecordRef]) -> DeadLetter | None:
-        return self._find_named([name_of(entity, ref) for ref in refs])[1]
-
-    @translating()
     def park_behind(self, letter: DeadLetter, event: ChangeEvent) -> None:
         """Count the event, and keep it as the one to replay if it is the newer (newer.newer_event).
 
@@ -74,8 +90,17 @@ class RedisDeadLetters:
             if self._swap(content, filed, with_one_more_waiting(filed, event)):
                 return
 
-    def remove(self, letter_id: str) -> bool:
-        return self.take(letter_id) is not None
+    @translating()
+    def change(self, letter_id: str, change: Callable[[DeadLetter], DeadLetter]) -> DeadLetter | None:
+        """As the port says. ValueError where `change` makes another letter of it (letters.refuse_another)."""
+        while True:
+            content, filed = self._read(letter_id)
+            if filed is None:
+                return None
+            changed = change(filed)
+            refuse_another(filed, changed)
+            if changed is filed or self._swap(content, filed, changed):
+                return changed
 
     @translating()
     def take(self, letter_id: str) -> DeadLetter | None:
@@ -85,21 +110,43 @@ class RedisDeadLetters:
             if filed is None or self._swap(content, filed, None):
                 return filed
 
+    # --- looking -----------------------------------------------------------------------------------------------------
+
+    @translating()
+    def get(self, letter_id: str) -> DeadLetter | None:
+        return self._read(letter_id)[1]
+
+    @translating()
+    def of_record(self, entity: EntityKind, refs: Iterable[RecordRef]) -> DeadLetter | None:
+        return self._find_named([name_of(entity, ref) for ref in refs])[1]
+
     @translating()
     def page(
-        self, *, cause: str | None = None, after: str | None = None, limit: int = 100
+        self, selection: Selection = _EVERYTHING, *, after: str | None = None, limit: int = 100
     ) -> tuple[list[DeadLetter], str | None]:
-        """Letters, oldest first, and the cursor of the next page. Errors: ValueError where `after` is no cursor."""
-        order = _ORDER if cause is None else dead_cause_key(cause)
-        places = self._places_after(order, after, limit + 1)
+        """Letters, oldest first (those named: as named), and the cursor of the next page. A page may be a few short.
+
+        Errors: ValueError where `after` is no cursor.
+        """
+        if selection.ids:
+            places = _named_after(selection.ids, after, limit + 1)
+        else:
+            places = self._places_after(order_key(selection), after, limit + 1)
         shown, has_more = places[:limit], len(places) > limit
-        contents: Any = self._client.hmget(_LETTERS, [id_ for id_, _ in shown]) if shown else []
-        letters = [load_letter(content) for content in contents if content is not None]  # None: removed just now
-        return letters, _write_cursor(*shown[-1]) if has_more else None
+        letters = self._load([id_ for id_, _ in shown])
+        return letters, write_cursor(*shown[-1]) if has_more else None
+
+    @translating()
+    def count(self, selection: Selection = _EVERYTHING) -> int:
+        if selection.ids:
+            times: Any = self._client.zmscore(ORDER_KEY, list(dict.fromkeys(selection.ids)))
+            return sum(at is not None for at in times)
+        count: Any = self._client.zcard(order_key(selection))
+        return int(count)
 
     @translating()
     def count_by_cause(self) -> Mapping[str, int]:
-        names: Any = self._client.smembers(_CAUSES)
+        names: Any = self._client.smembers(DEAD_CAUSES_KEY)
         causes = sorted(names)
         with self._client.pipeline(transaction=False) as pipeline:
             for cause in causes:
@@ -107,15 +154,49 @@ class RedisDeadLetters:
             counts = pipeline.execute()
         return {cause: number for cause, number in zip(causes, counts, strict=True) if number}
 
+    @translating()
+    def groups(self, *, limit: int = 100) -> list[Group]:
+        """The biggest first."""
+        found: Any = self._client.zrevrange(_GROUPS, 0, limit - 1, withscores=True) if limit > 0 else []
+        titles: Any = self._client.hmget(_TITLES, [key for key, _ in found]) if found else []
+        sized = zip(found, titles, strict=True)
+        return [
+            read_group(key, title, int(size)) for (key, size), title in sized if title is not None
+        ]  # None: just gone
+
+    @translating()
+    def search(self, word: str, *, limit: int = 50) -> list[DeadLetter]:
+        """The letter of this id, then those that have the word, the newest first."""
+        itself = self._load([word.strip()])
+        return list(islice(chain(itself, self._having(word, but=itself)), limit))
+
+    # --- steps -------------------------------------------------------------------------------------------------------
+
     def _places_after(self, order: str, after: str | None, limit: int) -> list[tuple[str, float]]:
         """(id, microsecond) from there on; letters of one microsecond are in the order of their ids."""
         if after is None:
             first: Any = self._client.zrange(order, 0, limit - 1, withscores=True)
             return [(id_, at) for id_, at in first]
-        last_id, last_at = _read_cursor(after)
+        last_id, last_at = read_cursor(after)
         same: Any = self._client.zrangebyscore(order, last_at, last_at, withscores=True)
         later: Any = self._client.zrangebyscore(order, f"({last_at}", "+inf", start=0, num=limit, withscores=True)
         return ([(id_, at) for id_, at in same if id_ > last_id] + [(id_, at) for id_, at in later])[:limit]
+
+    def _having(self, word: str, *, but: list[DeadLetter]) -> Iterator[DeadLetter]:
+        first, last = word_range(word)
+        while True:
+            entries: Any = self._client.zrevrangebylex(_WORDS, last, first, start=0, num=_READ_AT_ONCE)
+            if not entries:
+                return
+            for letter in self._load([id_in(entry) for entry in entries]):
+                if has_word(letter, word) and letter not in but:
+                    yield letter
+            last = f"({entries[-1]}"
+
+    def _load(self, ids: list[str]) -> list[DeadLetter]:
+        """In this order; what was removed meanwhile is left out."""
+        contents: Any = self._client.hmget(_LETTERS, ids) if ids else []
+        return [load_letter(content) for content in contents if content is not None]
 
     def _find_filed(self, letter: DeadLetter) -> tuple[str, DeadLetter | None]:
         content, filed = self._read(letter.id)
@@ -138,29 +219,19 @@ class RedisDeadLetters:
         """Put `after` where `before` is, if that still is `content`. None: there was none, there will be none."""
         some = after or before
         assert some is not None  # noqa: S101  # nobody swaps nothing for nothing
-        had, has = names_of(before) if before else [], names_of(after or some)
-        had_cause = before.cause if before else some.cause
-        keys = [_LETTERS, _ORDER, _NAMES, _CAUSES, dead_cause_key(had_cause), dead_cause_key(some.cause)]
-        args = [some.id, content, dump_letter(after) if after else "", _microseconds(some.first_at), some.cause]
-        names = [*has, *(name for name in had if name not in has)]
+        had, has = (places_of(letter) if letter else NOWHERE for letter in (before, after))
+        what = [some.id, content, dump_letter(after) if after else "", microseconds(some.first_at), some.cause]
+        where = [json.dumps(has), json.dumps(places_left(had, has))]
         return bool(
             self._swap_letter(
-                keys=[*keys, f"sync:dead:swap:{some.id}"], args=[*args, secrets.token_hex(8), len(has), *names]
+                keys=[_LETTERS, _NAMES, _WORDS, DEAD_CAUSES_KEY, _GROUPS, _TITLES, f"sync:dead:swap:{some.id}"],
+                args=[*what, group_title(some), secrets.token_hex(8), *where],
             )
         )
 
 
-def _microseconds(at: datetime) -> int:
-    """Since 1970: exact in a sorted set's score until the year 2255."""
-    return (at - _EPOCH) // timedelta(microseconds=1)
-
-
-def _write_cursor(letter_id: str, at: float) -> str:
-    return f"{at:.0f}-{letter_id}"
-
-
-def _read_cursor(cursor: str) -> tuple[str, int]:
-    at, _, letter_id = cursor.partition("-")
-    if not at.isdecimal():
-        raise ValueError(f"no cursor of a page of dead letters: {cursor!r}")
-    return letter_id, int(at)
+def _named_after(ids: tuple[str, ...], after: str | None, limit: int) -> list[tuple[str, float]]:
+    """(id, how many of them that makes) from there on."""
+    numbered = list(enumerate(dict.fromkeys(ids), start=1))
+    start = read_cursor(after)[1] if after else 0
+    return [(id_, number) for number, id_ in numbered[start : start + limit]]

@@ -23,6 +23,7 @@ class RedisLinks:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._save = load_script(client, "save_link")
+        self._forget = load_script(client, "forget_link")
         self._rings_for_parts = False
 
     @translating()
@@ -34,6 +35,11 @@ class RedisLinks:
     def save(self, link: Link) -> None:
         mark = f"{_TOMBSTONE}{link.deleted_in}" if link.deleted_in else ""
         self._save(keys=[_KEYS[System.BITRIX24], _KEYS[System.ONEC]], args=[link.bitrix24.key, link.onec.key, mark])
+
+    @translating()
+    def forget(self, link: Link) -> None:
+        """Tombstones too. Nothing where either record is linked to another by now."""
+        self._forget(keys=[_KEYS[System.BITRIX24], _KEYS[System.ONEC]], args=[link.bitrix24.key, link.onec.key])
 
     @translating()
     def remember_owner(self, part: RecordRef, owner: RecordRef) -> None:

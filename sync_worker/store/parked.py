@@ -7,12 +7,13 @@ millisecond they are ready; `sync:parked:released` names handed out and not yet 
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import redis
 
 from sync_worker.contract import PARKED_KEY, ChangeEvent
+from sync_worker.domain.identity import EntityKind, RecordRef
 from sync_worker.store.client import load_script, translating
 from sync_worker.store.newer import merged_event
 
@@ -53,6 +54,18 @@ class RedisParked:
     def forget(self, *events: ChangeEvent) -> None:
         """They are in their queues. Where a record was parked again since its release, that stays."""
         self._forget(keys=_KEYS, args=[_name(event) for event in events])
+
+    @translating()
+    def find(self, entity: EntityKind, ref: RecordRef) -> tuple[datetime, str] | None:
+        """When the record's parked event is ready, and why it waits; None where none is parked."""
+        name = f"{entity} {ref}"
+        with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.hget(_EVENTS, name)
+            pipeline.zscore(_KEYS[1], name)
+            content, ready_ms = pipeline.execute()
+        if content is None or ready_ms is None:
+            return None
+        return datetime.fromtimestamp(ready_ms / 1000, UTC), str(json.loads(content)["reason"])
 
     @translating()
     def count(self) -> int:

@@ -1,4 +1,4 @@
-"""What became of all events: one hash, "contact live updated" -> how many. Never expires."""
+"""What became of all events: one hash, "contact live updated" -> how many, and one of fields that were put back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import redis
 
-from sync_worker.contract import EVENTS_TALLY_KEY
+from sync_worker.contract import EVENTS_TALLY_KEY, PUT_BACK_TALLY_KEY
 from sync_worker.domain.identity import EntityKind, Lane
 from sync_worker.store.client import translating
 
@@ -19,6 +19,10 @@ class RedisTally:
     @translating()
     def count(self, entity: EntityKind, lane: Lane, outcome: str) -> None:
         self._client.hincrby(EVENTS_TALLY_KEY, f"{entity} {lane} {outcome}", 1)
+
+    @translating()
+    def put_back(self, field: str) -> None:
+        self._client.hincrby(PUT_BACK_TALLY_KEY, field, 1)
 
     @translating()
     def events(self) -> Mapping[tuple[EntityKind, Lane, str], int]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
+
+from sync_worker.domain.merge import Verdict
 
 MOST_CALLS = 20  # an event makes a handful; a page that lists hundreds tells nobody anything
 
@@ -16,6 +18,8 @@ class Chapter:
     calls: list[str] = field(default_factory=list)
     wrote: dict[str, list[str]] = field(default_factory=dict)  # by system: names of fields
     lost: list[Mapping[str, Any]] = field(default_factory=list)  # {"field", "system", "value", "kept"}
+    put_back: list[str] = field(default_factory=list)  # fields that one side had changed and the other owns
+    verdicts: list[Verdict] = field(default_factory=list)  # of the merges, also of one that came to a conflict
 
     def facts(self) -> dict[str, Any]:
         """As StoryEntry.facts has them; what is empty is left out."""
@@ -49,7 +53,15 @@ def note_written(system: str, fields: Mapping[str, Any]) -> None:
         gathered.wrote.setdefault(system, []).extend(fields)
 
 
-def note_lost(*, field: str, system: str, value: Any, kept: Any) -> None:
+def note_lost(*, field: str, system: str, value: Any, kept: Any, is_put_back: bool) -> None:
     """`system`'s value gave way to the owner's, `kept`."""
     if (gathered := _open.get()) is not None:
         gathered.lost.append({"field": field, "system": system, "value": value, "kept": kept})
+        if is_put_back:
+            gathered.put_back.append(field)
+
+
+def note_verdicts(verdicts: Iterable[Verdict]) -> None:
+    """What was decided about each field, before anything of it is written."""
+    if (gathered := _open.get()) is not None:
+        gathered.verdicts.extend(verdicts)

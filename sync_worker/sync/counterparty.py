@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sync_worker.contract import Change, ChangeEvent
-from sync_worker.domain.identity import EntityKind, RecordRef, RecordType, System, onec_ref, parse_external_id
+from sync_worker.domain.identity import RecordRef, RecordType, System, onec_ref, parse_external_id
+from sync_worker.domain.letter import NOTHING_DECIDED, Decision
 from sync_worker.domain.link import Link, Memory
-from sync_worker.domain.merge import Baseline, Plan, merge
 from sync_worker.domain.outcome import Outcome
 from sync_worker.domain.rules import Contacts, CounterpartyRules, Kind
 from sync_worker.entities.contact import (
     CounterpartyRecord,
+    MatchKeys,
     best_candidates,
     bitrix24_type,
-    match_keys,
+    keys_of,
     syncs,
 )
-from sync_worker.errors import AmbiguousMatch, BadEvent, FieldConflict, LinkBroken, NoCounterparty
+from sync_worker.errors import BadEvent, LinkBroken, MergedAway, NoCounterparty
+from sync_worker.sync.agreement import Agreement
 from sync_worker.sync.one_way import alive, gone, gone_in_onec
+from sync_worker.sync.partners import ENTITY, Partners, Visit, found_by
 from sync_worker.sync.ports import (
     CounterpartyCards,
     CounterpartySide,
@@ -31,8 +32,6 @@ from sync_worker.sync.ports import (
     OnecStates,
     RequisiteOwners,
 )
-
-ENTITY = EntityKind.CONTACT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +47,15 @@ class CounterpartyFlow:
     memories: Memories
     locks: Locks
     rules: CounterpartyRules
+    partners: Partners = field(init=False)
+    agreement: Agreement = field(init=False)
+
+    def __post_init__(self) -> None:
+        shared: Any = {
+            "bitrix24": self.bitrix24, "onec": self.onec, "links": self.links, "memories": self.memories,
+        }  # fmt: skip
+        object.__setattr__(self, "partners", Partners(**shared, locks=self.locks))
+        object.__setattr__(self, "agreement", Agreement(**shared, rules=self.rules))
 
     def subject(self, event: ChangeEvent) -> RecordRef | None:
         """The record that the event is about: a requisite's event is about its owner."""
@@ -66,37 +74,43 @@ class CounterpartyFlow:
         link = self.links.find(owner)
         return link is not None and link.deleted_in is None
 
-    def handle(self, event: ChangeEvent) -> Outcome:
+    def handle(self, event: ChangeEvent, decision: Decision = NOTHING_DECIDED) -> Outcome:
         """`event.record` is the subject already."""
+        if decision.pick is not None:
+            self.partners.adopt(event.record, decision.pick)
         if event.record.system is System.BITRIX24:
-            is_gone = event.change is Change.DELETED
-            return gone(event.record, self.links) if is_gone else self.from_bitrix24(event.record, whole=event.whole)
+            if event.change is Change.DELETED:
+                return self._gone_in_bitrix24(event.record)
+            return self.from_bitrix24(event.record, whole=event.whole, decision=decision)
         if event.onec is None:
-            raise BadEvent(f"1C's event of {event.record} carries no state")
+            return self._look_in_onec(event.record, decision)
         if event.change is Change.DELETED:
             return self._gone_in_onec(event.record, event.onec.sequence)
-        return self.from_onec(self.states.counterparty(event.record, event.onec))
+        return self.from_onec(self.states.counterparty(event.record, event.onec), decision=decision)
 
     # --- from Bitrix24 -----------------------------------------------------------------------------------------------
 
-    def from_bitrix24(self, ref: RecordRef, *, whole: bool) -> Outcome:
+    def from_bitrix24(self, ref: RecordRef, *, whole: bool, decision: Decision = NOTHING_DECIDED) -> Outcome:
         """`whole`: a look at the card will not do."""
-        with ExitStack() as held:
-            held.enter_context(self.locks.hold(str(ref)))
+        visit = Visit(decision=decision)
+        with visit.held:
+            visit.hold(self.locks, str(ref))
             link = self.links.find(ref)
             if link is not None and link.deleted_in is System.ONEC:
                 return Outcome.SKIPPED
             memory = self.memories.get(ENTITY, ref)
             left = self._read(ref, link, memory, whole=whole)
             if left is None:
-                return gone(ref, self.links)
+                return self._gone_in_bitrix24(ref)
             link = alive(link, System.BITRIX24, self.links)
             if link is None and not syncs(left, self.rules):
                 return Outcome.SKIPPED
-            if link is not None and self._is_known(left, link, memory):
+            if link is not None and self.agreement.is_echo(left, link, memory):
                 return Outcome.ECHO
-            right, created = self._partner_in_onec(left, link, held)
-            return self._agree(left, right, memory, created=created)
+            with found_by(left):
+                right, created = self._partner_in_onec(left, link, visit)
+                memory = self.memories.get(ENTITY, ref)  # it may just have been inherited
+                return self.agreement.reach(left, right, memory, decision, created=created)
 
     def _read(self, ref: RecordRef, link: Link | None, memory: Memory, *, whole: bool) -> CounterpartyRecord | None:
         """The card alone where that will do, which costs one command and not three.
@@ -108,6 +122,47 @@ class CounterpartyFlow:
         if whole or not is_linked or memory.baseline is None or kind is None or not self.links.rings_for_parts():
             return self.bitrix24.read(ref)
         return self.cards.read_card(ref, remembered=memory.baseline.bitrix24, kind=Kind(kind))
+
+    def _partner_in_onec(
+        self, left: CounterpartyRecord, link: Link | None, visit: Visit
+    ) -> tuple[CounterpartyRecord, bool]:
+        known = link.onec if link else None
+        if known is None and left.other_ref:
+            known = onec_ref(RecordType.COUNTERPARTY, left.other_ref)
+        if known is not None:
+            return self.partners.read_known(self.onec, known, left, visit, must_exist=link is not None)
+        return self.partners.find_or_create(self.onec, left, visit)
+
+    def _gone_in_bitrix24(self, ref: RecordRef) -> Outcome:
+        """A tombstone and a person, unless the record was merged into another one, which goes on in its place."""
+        link = self.links.find(ref)
+        heir = self._heir(link) if link is not None and link.deleted_in is None else None
+        if heir is None:
+            return gone(ref, self.links)
+        return self.from_bitrix24(heir, whole=True)
+
+    def _heir(self, link: Link) -> RecordRef | None:
+        """The record that the manager kept when two were merged on the portal: it carries the 1C ref, or has the key.
+
+        Errors: MergedAway where that one is linked to another 1C record already.
+        """
+        baseline = self.memories.get(ENTITY, link.bitrix24).baseline
+        keys = (
+            keys_of(baseline.bitrix24, is_person=link.bitrix24.type is RecordType.CONTACT) if baseline else MatchKeys()
+        )
+        found = [one for one in self.bitrix24.find(keys, linked_to=link.onec) if one.ref != link.bitrix24]
+        carrying = [one for one in found if one.other_ref == link.onec.id]
+        matching = carrying or [one for one in best_candidates(keys, found) if one.ref.type is link.bitrix24.type]
+        if len(matching) != 1:
+            return None
+        heir = matching[0]
+        other = self.links.find(heir.ref)
+        if other is None or other.onec == link.onec:
+            return heir.ref if carrying else None
+        with found_by(heir):
+            text = f"{link.bitrix24} was merged into {heir.ref}, and in 1C each has a counterparty of its own"
+            both = (str(link.onec), str(other.onec))
+            raise MergedAway(text, candidates=both, gone=link.bitrix24, heir=heir.ref)
 
     def ensure(self, ref: RecordRef) -> RecordRef:
         """The 1C counterparty of a Bitrix24 company or contact, sent first if 1C has it not.
@@ -131,43 +186,56 @@ class CounterpartyFlow:
             return self.ensure(RecordRef(system=System.BITRIX24, type=RecordType.COMPANY, id=record.company_id))
         raise NoCounterparty(f"{ref} does not become a counterparty by the rules in sync.toml, or is gone")
 
-    def _partner_in_onec(
-        self, left: CounterpartyRecord, link: Link | None, held: ExitStack
-    ) -> tuple[CounterpartyRecord, bool]:
-        known = link.onec if link else None
-        if known is None and left.other_ref:
-            known = onec_ref(RecordType.COUNTERPARTY, left.other_ref)
-        if known is not None:
-            return self._read_known(self.onec, known, left, must_exist=link is not None, held=held)
-        return self._find_or_create(self.onec, left, held)
-
     # --- from 1C -----------------------------------------------------------------------------------------------------
 
-    def from_onec(self, right: CounterpartyRecord) -> Outcome:
-        with ExitStack() as held:
-            held.enter_context(self.locks.hold(str(right.ref)))
+    def from_onec(self, right: CounterpartyRecord, *, decision: Decision = NOTHING_DECIDED) -> Outcome:
+        visit = Visit(decision=decision)
+        with visit.held:
+            visit.hold(self.locks, str(right.ref))
             link = self.links.find(right.ref)
             if link is not None and link.deleted_in is System.BITRIX24:
                 return Outcome.SKIPPED
-            known = link.bitrix24 if link else parse_external_id(right.other_ref)
+            known = link.bitrix24 if link else self._named_by(right, decision)
             if known is not None:  # before its memory is read, or this state may grow stale while it waits
-                held.enter_context(self.locks.hold(str(known)))
+                visit.hold(self.locks, str(known))
             memory = self.memories.get(ENTITY, known) if known else Memory()
-            if right.sequence <= memory.sequence:
+            if right.sequence <= memory.sequence and decision.is_blank:
                 return Outcome.STALE
             link = alive(link, System.ONEC, self.links)
             if known is None and not self._may_create(right.kind):
                 return Outcome.SKIPPED
-            if link is not None and self._is_as_agreed(right, link, memory):
+            if link is not None and self.agreement.is_as_agreed(right, link, memory):
                 # its kind may have moved in 1C, but what is remembered is the portal's, which did not
                 newest = replace(memory, sequence=right.sequence, version=right.version)
                 self.memories.save(ENTITY, link.bitrix24, newest)
                 return Outcome.UNCHANGED
-            if known is not None:
-                left, created = self._read_known(self.bitrix24, known, right, must_exist=link is not None, held=None)
-            else:
-                left, created = self._find_or_create(self.bitrix24, right, held)
-            return self._agree(left, right, self.memories.get(ENTITY, left.ref), created=created)
+            with found_by(right):
+                left, created = self._partner_in_bitrix24(right, known, visit)
+                memory = self.memories.get(ENTITY, left.ref)
+                return self.agreement.reach(left, right, memory, decision, created=created)
+
+    def _named_by(self, right: CounterpartyRecord, decision: Decision) -> RecordRef | None:
+        """Whom 1C names; not where a person decided to begin anew."""
+        return None if decision.create else parse_external_id(right.other_ref)
+
+    def _partner_in_bitrix24(
+        self, right: CounterpartyRecord, known: RecordRef | None, visit: Visit
+    ) -> tuple[CounterpartyRecord, bool]:
+        if known is None:
+            return self.partners.find_or_create(self.bitrix24, right, visit)
+        # a card that is gone is not made again unasked
+        return self.partners.read_known(self.bitrix24, known, right, visit, must_exist=True)
+
+    def _look_in_onec(self, ref: RecordRef, decision: Decision) -> Outcome:
+        """A person decided about a record of 1C: it is read as it now is."""
+        if decision.is_blank:
+            raise BadEvent(f"1C's event of {ref} carries no state")
+        if decision.create:
+            self.partners.part(ref)
+        record = self.onec.read(ref)
+        if record is None or record.is_deleted:
+            raise LinkBroken(f"{ref} is gone or marked for deletion", gone=ref)
+        return self.from_onec(record, decision=decision)
 
     def _gone_in_onec(self, ref: RecordRef, sequence: int) -> Outcome:
         link = self.links.find(ref)
@@ -175,11 +243,6 @@ class CounterpartyFlow:
             return Outcome.SKIPPED
         with self.locks.hold(str(ref), str(link.bitrix24)):
             return gone_in_onec(ref, sequence, ENTITY, link.bitrix24, links=self.links, memories=self.memories)
-
-    def _is_as_agreed(self, right: CounterpartyRecord, link: Link, memory: Memory) -> bool:
-        """True where 1C's record holds what was agreed and still carries the portal's id."""
-        agreed = memory.baseline is not None and dict(right.fields) == memory.baseline.onec
-        return agreed and names(right, link.bitrix24)
 
     def ensure_in_bitrix24(self, ref: RecordRef) -> RecordRef | None:
         """The contact or company of a 1C counterparty, sent first if need be; None where the rules keep it out."""
@@ -196,134 +259,3 @@ class CounterpartyFlow:
         if bitrix24_type(kind) is RecordType.COMPANY:
             return self.rules.companies
         return self.rules.contacts is not Contacts.NONE
-
-    # --- both ways ---------------------------------------------------------------------------------------------------
-
-    def _read_known(
-        self,
-        side: CounterpartySide,
-        partner: RecordRef,
-        record: CounterpartyRecord,
-        *,
-        must_exist: bool,
-        held: ExitStack | None,
-    ) -> tuple[CounterpartyRecord, bool]:
-        """The partner by its ref: of the link, or of what is written in the record."""
-        found = side.read(partner)
-        if found is None or found.is_deleted:
-            if must_exist or held is None:
-                raise LinkBroken(f"{partner}, the partner of {record.ref}, is gone or marked for deletion")
-            return self._find_or_create(side, record, held)  # an id that was left over from somewhere else
-        if found.other_ref and not names(found, record.ref):
-            raise AmbiguousMatch(
-                f"{record.ref} names {partner}, which is linked to {found.other_ref}", candidates=(str(partner),)
-            )
-        self._save_link(record.ref, partner)
-        return found, False
-
-    def _find_or_create(
-        self, side: CounterpartySide, record: CounterpartyRecord, held: ExitStack
-    ) -> tuple[CounterpartyRecord, bool]:
-        """Match by ref and key, else create. Two records with one key wait for each other here."""
-        keys = match_keys(record)
-        held.enter_context(self.locks.hold(*keys.lock_names()))
-        candidates = side.find(keys, linked_to=record.ref)
-        partner = choose_partner(record, candidates)
-        if partner is not None:
-            held.enter_context(self.locks.hold(str(partner.ref)))
-            self._save_link(record.ref, partner.ref)
-            return partner, False
-        created = side.create(record)
-        self._save_link(record.ref, created.ref)
-        # the new record's own event may be here already, and would add requisite and addresses a second time
-        held.enter_context(self.locks.hold(str(created.ref)))
-        return created, True
-
-    def _save_link(self, one: RecordRef, other: RecordRef) -> None:
-        left, right = (one, other) if one.system is System.BITRIX24 else (other, one)
-        self.links.save(Link(bitrix24=left, onec=right))
-
-    def _agree(self, left: CounterpartyRecord, right: CounterpartyRecord, memory: Memory, *, created: bool) -> Outcome:
-        """Merge and write both sides; 1C first, because it is the one that may refuse for a person's reasons."""
-        plan = self._plan(left, right, memory, created=created)
-        if not left.is_whole and (plan.to_bitrix24 or not names(left, right.ref)):
-            found = self.bitrix24.read(left.ref)  # what is to be written with has to be whole
-            if found is None:
-                return gone(left.ref, self.links)
-            return self._agree(found, right, memory, created=created)
-        to_onec = dict(plan.to_onec)
-        if _kind_moved(left, right, memory):
-            to_onec["kind"] = left.kind.value
-        is_linked_both_ways = names(left, right.ref) and names(right, left.ref)
-        right_after = self.onec.update(right, to_onec, source=left)
-        left_after = self.bitrix24.update(left, plan.to_bitrix24, source=right) if left.is_whole else left
-        baseline = Baseline(bitrix24=left_after.fields, onec=right_after.fields)
-        self._remember(left.ref, baseline, right_after, left_after.kind)
-        if created:
-            return Outcome.CREATED
-        return Outcome.UPDATED if to_onec or plan.to_bitrix24 or not is_linked_both_ways else Outcome.UNCHANGED
-
-    def _plan(self, left: CounterpartyRecord, right: CounterpartyRecord, memory: Memory, *, created: bool) -> Plan:
-        """Errors: FieldConflict."""
-        plan = merge(
-            baseline=memory.baseline,
-            bitrix24=left.fields,
-            onec=right.fields,
-            owners=self.rules.owners,
-            fill_blank=self.rules.fill_blank or created,  # a record that was just made has no opinion yet
-        )
-        if plan.conflicts:
-            raise FieldConflict(_shown(plan))
-        return plan
-
-    def _remember(self, ref: RecordRef, baseline: Baseline, right: CounterpartyRecord, kind: Kind) -> None:
-        memory = Memory(baseline=baseline, sequence=right.sequence, version=right.version, marks={"kind": kind.value})
-        self.memories.save(ENTITY, ref, memory)
-
-    def _is_known(self, left: CounterpartyRecord, link: Link, memory: Memory) -> bool:
-        """True where the record is just as we last left it: the event is the echo of our own write."""
-        return (
-            memory.baseline is not None
-            and dict(left.fields) == memory.baseline.bitrix24
-            and names(left, link.onec)
-            and memory.marks.get("kind") == left.kind.value
-        )
-
-
-def names(record: CounterpartyRecord, partner: RecordRef) -> bool:
-    """True where the record carries the partner's id: UF_CRM_1C_ID here, external_id there."""
-    written = partner.id if partner.system is System.ONEC else partner.external_id
-    return record.other_ref == written
-
-
-def choose_partner(record: CounterpartyRecord, candidates: list[CounterpartyRecord]) -> CounterpartyRecord | None:
-    """The one candidate that is meant; None where there is none.
-
-    Errors: AmbiguousMatch for more than one, and for one that belongs to somebody else already: never a guess.
-    """
-    alive = [candidate for candidate in candidates if not candidate.is_deleted]
-    linked = [candidate for candidate in alive if names(candidate, record.ref)]
-    matching = linked or best_candidates(match_keys(record), alive)
-    if len(matching) > 1:
-        raise AmbiguousMatch(
-            f"{len(matching)} records match {record.ref}", candidates=tuple(str(one.ref) for one in matching)
-        )
-    if matching and matching[0].other_ref and not names(matching[0], record.ref):
-        raise AmbiguousMatch(
-            f"{matching[0].ref} matches {record.ref}, but is linked to {matching[0].other_ref}",
-            candidates=(str(matching[0].ref),),
-        )
-    return matching[0] if matching else None
-
-
-def _kind_moved(left: CounterpartyRecord, right: CounterpartyRecord, memory: Memory) -> bool:
-    """A company that became a sole trader in Bitrix24 becomes one in 1C; the other way nothing can be written."""
-    before = memory.marks.get("kind")
-    return before is not None and left.kind.value != before and right.kind is not left.kind
-
-
-def _shown(plan: Plan) -> Mapping[str, Mapping[str, Any]]:
-    return {
-        conflict.field: {"baseline": conflict.baseline, "bitrix24": conflict.bitrix24, "onec": conflict.onec}
-        for conflict in plan.conflicts
-    }

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 
 from sync_worker.contract import ChangeEvent
 from sync_worker.domain.identity import EntityKind, RecordRef, RecordType
+from sync_worker.domain.letter import NOTHING_DECIDED, Decision
 from sync_worker.domain.outcome import Outcome
 from sync_worker.domain.rules import Rules
-from sync_worker.domain.values import fingerprint
+from sync_worker.domain.values import decimal_or_zero, fingerprint, money_text
 from sync_worker.entities.deal import Deal, reached_send_stage
 from sync_worker.entities.results import Upserted
-from sync_worker.errors import NeedsPerson, NoCounterparty, NotYetLinked
+from sync_worker.errors import NeedsPerson, NoCounterparty, NotYetLinked, TotalMismatch
 from sync_worker.sync.counterparty import CounterpartyFlow
 from sync_worker.sync.one_way import send
 from sync_worker.sync.ports import Clock, Deals, Links, Locks, Memories, OnecDocuments
@@ -31,7 +32,7 @@ class DealFlow:
     def subject(self, event: ChangeEvent) -> RecordRef | None:
         return event.record
 
-    def handle(self, event: ChangeEvent) -> Outcome:
+    def handle(self, event: ChangeEvent, _decision: Decision = NOTHING_DECIDED) -> Outcome:
         return send(event, EntityKind.DEAL, RecordType.ORDER, self)
 
     # --- port Sender: what is special to a deal ----------------------------------------------------------------------
@@ -68,6 +69,14 @@ class DealFlow:
         wanted = self.rules.comment_on_create and done.number
         comment = f"1С: создан заказ № {done.number}" if wanted else None
         self.deals.write_back(deal.ref, done.ref, comment=comment)
+
+    def verify(self, deal: Deal, done: Upserted) -> None:
+        """1C computes the order's total from rows, discounts and VAT; it has to be the deal's (design, part 6)."""
+        wanted, total = decimal_or_zero(deal.fields.get("amount")), self.onec.order_total(done.ref)
+        if total is not None and abs(total - wanted) > self.rules.total_tolerance:
+            sums = {"deal": money_text(wanted), "order": money_text(total)}
+            order = f"order {done.number}" if done.number else str(done.ref)
+            raise TotalMismatch(f"{deal.ref} comes to {sums['deal']}, its {order} in 1C to {sums['order']}", **sums)
 
     def _counterparty(self, deal: Deal) -> RecordRef:
         """Sent first if need be. One that waits for a person holds the deal back, and shows as its own letter."""

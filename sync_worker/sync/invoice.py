@@ -9,6 +9,7 @@ from typing import Any
 
 from sync_worker.contract import Change, ChangeEvent
 from sync_worker.domain.identity import EntityKind, RecordRef, RecordType, System
+from sync_worker.domain.letter import NOTHING_DECIDED, Decision
 from sync_worker.domain.link import Link, Memory
 from sync_worker.domain.outcome import Outcome
 from sync_worker.domain.rules import InvoiceRules
@@ -36,10 +37,12 @@ class InvoiceFlow:
     def subject(self, event: ChangeEvent) -> RecordRef | None:
         return event.record
 
-    def handle(self, event: ChangeEvent) -> Outcome:
+    def handle(self, event: ChangeEvent, decision: Decision = NOTHING_DECIDED) -> Outcome:
         if event.record.system is System.BITRIX24:
             return self._touched_in_bitrix24(event)
         with self.locks.hold(str(event.record)):
+            if decision.create:
+                return self._show_anew(event.record)
             if event.onec is None:
                 raise BadEvent(f"1C's event of {event.record} carries no state")
             if event.change is Change.DELETED:
@@ -48,6 +51,16 @@ class InvoiceFlow:
             if invoice.sequence <= self.memories.get(ENTITY, invoice.ref).sequence:
                 return Outcome.STALE
             return self._show(invoice)
+
+    def _show_anew(self, ref: RecordRef) -> Outcome:
+        """A person decided that an invoice whose card was deleted gets a new one."""
+        link = self.links.find(ref)
+        invoice = self.onec.read(ref)
+        if invoice is None or invoice.is_deleted:
+            raise LinkBroken(f"{ref} is gone or marked for deletion", gone=ref)
+        if link is not None:
+            self.links.forget(link)
+        return self._show(invoice)
 
     def _gone_in_onec(self, ref: RecordRef, sequence: int) -> Outcome:
         return gone_in_onec(ref, sequence, ENTITY, ref, links=self.links, memories=self.memories)
@@ -83,7 +96,7 @@ class InvoiceFlow:
             self.links.save(Link(bitrix24=ref, onec=invoice.ref))  # at once: losing it means a second invoice
         current = self.cards.read(ref)
         if current is None:
-            raise LinkBroken(f"{ref}, the card of {invoice.ref}, is gone")
+            raise LinkBroken(f"{ref}, the card of {invoice.ref}, is gone", gone=ref, left=invoice.ref)
         written = self.cards.update(ref, current, card)
         self._remember(invoice, ref, current if not written else self.cards.read(ref))
         if created:
@@ -93,7 +106,7 @@ class InvoiceFlow:
     def _remember(self, invoice: Invoice, ref: RecordRef, after: InvoiceCard | None) -> None:
         """Keep what the portal made of it: a value that it writes in its own way would else never be at rest."""
         if after is None:
-            raise LinkBroken(f"{ref}, the card of {invoice.ref}, is gone")
+            raise LinkBroken(f"{ref}, the card of {invoice.ref}, is gone", gone=ref, left=invoice.ref)
         memory = Memory(sent=fingerprint(after.fields), sequence=invoice.sequence, version=invoice.version)
         self.memories.save(ENTITY, invoice.ref, memory)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sync_worker.contract import ChangeEvent
 from sync_worker.domain.identity import EntityKind, RecordRef, RecordType
+from sync_worker.domain.letter import NOTHING_DECIDED, Decision
 from sync_worker.domain.outcome import Outcome
 from sync_worker.domain.values import fingerprint
 from sync_worker.entities.lead import Lead, qualifies
@@ -27,7 +28,7 @@ class LeadFlow:
     def subject(self, event: ChangeEvent) -> RecordRef | None:
         return event.record
 
-    def handle(self, event: ChangeEvent) -> Outcome:
+    def handle(self, event: ChangeEvent, _decision: Decision = NOTHING_DECIDED) -> Outcome:
         return send(event, EntityKind.LEAD, RecordType.LEAD, self)
 
     # --- port Sender: what is special to a lead ----------------------------------------------------------------------
@@ -46,6 +47,9 @@ class LeadFlow:
 
     def write_back(self, lead: Lead, done: Upserted) -> None:
         self.leads.write_back(lead.ref, done.ref)
+
+    def verify(self, lead: Lead, done: Upserted) -> None:
+        """Nothing of a lead is computed in 1C."""
 
     def _fields(self, lead: Lead) -> dict[str, Any]:
         party = self.links.find(lead.counterparty) if lead.counterparty else None

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sync_worker.contract import ChangeEvent
-from sync_worker.domain.identity import Lane, RecordRef, parse_ref
-from sync_worker.domain.letter import Act, Choice, DeadLetter, Decision, Deed, Group, ReplayRun, Selection
+from sync_worker.domain.identity import EntityKind, Lane, RecordRef, System, parse_ref
+from sync_worker.domain.letter import Act, Choice, DeadLetter, Decision, Deed, Group, ReplayRun, Selection, matter
 from sync_worker.domain.rules import Owner
 from sync_worker.domain.story import StoryEntry
+from sync_worker.errors import StoreUnavailable
 from sync_worker.sync.ports import Audit, Clock, DeadLetters, Links, Outbox, Replays, Stories
 
 MOST_UNDER_WAY = 100  # letters of one run at once; so cancelling it leaves little, and live work its budget
@@ -30,13 +31,14 @@ class Options:
 
     fields: Mapping[str, Mapping[str, Any]]  # field -> {"baseline", "bitrix24", "onec"}: take a side, or edit
     candidates: tuple[RecordRef, ...]  # pick one
+    names_in: System | None  # any record of that side may be named as the partner
     can_create: bool  # none of them: make a new record; of a broken link: forget it and begin anew
     can_reopen: bool
     can_replay: bool  # False: there is no event that could be sent again
 
     @property
     def can_decide(self) -> bool:
-        return bool(self.fields or self.candidates or self.can_create or self.can_reopen)
+        return bool(self.fields or self.candidates or self.names_in or self.can_create or self.can_reopen)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +93,10 @@ class DeadLetterOffice:
         return letter
 
     def discard(self, letter_id: str, *, by: str, reason: str) -> DeadLetter:
-        """Give the letter's event up. What came after it goes round on its own. Errors: NotPossible."""
+        """Give the letter's event up. What came behind it goes round, and makes no letter of the same matter again.
+
+        Errors: NotPossible.
+        """
         if not reason.strip():
             raise NotPossible(
                 "say why: a discarded letter is gone, and its reason is what the next person will look for"
@@ -102,7 +107,8 @@ class DeadLetterOffice:
         self._tell(self._deed(Act.DISCARDED, by, note=reason.strip()), letter)
         self._end(letter, closed=True)
         if letter.waiting and letter.event:
-            self.outbox.publish(replace(ChangeEvent.load(letter.event), lane=Lane.BULK, whole=True, attempts=0))
+            event = replace(ChangeEvent.load(letter.event), lane=Lane.BULK, whole=True, attempts=0)
+            self.outbox.publish(replace(event, given_up=matter(letter)))
         return letter
 
     # --- many at once ------------------------------------------------------------------------------------------------
@@ -136,12 +142,19 @@ class DeadLetterOffice:
         try:
             letter = self._change(letter_id, lambda letter: replace(self._sent(letter, deed), run=run.id))
         except NotPossible:
-            self.replays.skipped(run.id, letter_id)
-            return False
+            if not self._has_died_sending(run, letter_id):
+                self.replays.skipped(run.id, letter_id)
+                return False
+            letter = self.get(letter_id)
         self.replays.sent(run.id, letter_id, at=deed.at)
         self._publish(letter)
         self._tell_story(deed, letter)
         return True
+
+    def _has_died_sending(self, run: ReplayRun, letter_id: str) -> bool:
+        """True where a step of this very run marked the letter, and was killed before it could say so to the run."""
+        letter = self.letters.get(letter_id)
+        return letter is not None and letter.run == run.id
 
     # --- what the worker says of a replayed letter -------------------------------------------------------------------
 
@@ -167,6 +180,14 @@ class DeadLetterOffice:
             raise NotPossible(f"letter {letter.id} is being replayed already, since {letter.sent_at:%H:%M:%S} UTC")
 
     def _publish(self, letter: DeadLetter) -> None:
+        """Errors: StoreUnavailable, with the letter as it was: nobody shall wait for a replay that never left."""
+        try:
+            self._send(letter)
+        except StoreUnavailable:
+            self.letters.change(letter.id, lambda one: replace(one, sent_at=None, run=""))
+            raise
+
+    def _send(self, letter: DeadLetter) -> None:
         event = replace(ChangeEvent.load(letter.event), letter=letter.id, lane=Lane.BULK, whole=True)
         self.outbox.publish(replace(event, attempts=0, seen_at=self.clock.now()))
 
@@ -195,14 +216,28 @@ class DeadLetterOffice:
 def options(letter: DeadLetter) -> Options:
     """What can be decided about it, by its cause."""
     fields = letter.details.get("fields") if letter.cause == "field_conflict" else None
-    candidates = tuple(parse_ref(text) for text in letter.details.get("candidates") or ())
+    is_party = letter.entity == EntityKind.CONTACT
+    candidates = letter.details.get("candidates") if is_party else None
+    gone = _gone(letter)
     return Options(
         fields=fields or {},
-        candidates=candidates,
-        can_create=letter.cause in ("ambiguous_match", "invalid_key", "link_broken"),
+        candidates=tuple(parse_ref(text) for text in candidates or ()),
+        names_in=gone.system if gone and is_party and letter.cause == "link_broken" else None,
+        can_create=(is_party and letter.cause in ("ambiguous_match", "invalid_key")) or _can_be_made_anew(letter, gone),
         can_reopen=letter.cause == "deal_closed",
         can_replay=letter.record is not None and bool(letter.event),
     )
+
+
+def _gone(letter: DeadLetter) -> RecordRef | None:
+    text = letter.details.get("gone")
+    return parse_ref(text) if text else None
+
+
+def _can_be_made_anew(letter: DeadLetter, gone: RecordRef | None) -> bool:
+    """A card can, of what 1C has. What is marked for deletion in 1C keeps its external_id: it can only be restored."""
+    is_made_here = letter.entity in (EntityKind.CONTACT, EntityKind.INVOICE)
+    return is_made_here and letter.cause == "link_broken" and gone is not None and gone.system is System.BITRIX24
 
 
 def choose_side(letter: DeadLetter, field: str, side: Owner) -> Choice:
@@ -237,7 +272,7 @@ def refuse_unfit(decision: Decision, letter: DeadLetter) -> None:
         raise NotPossible(f"say for each field which value is right; missing: {', '.join(missing)}")
     if unknown := sorted(set(decision.fields) - set(offered.fields)):
         raise NotPossible(f"letter {letter.id} has no conflict about {', '.join(unknown)}")
-    if decision.pick is not None and decision.pick not in offered.candidates:
+    if decision.pick is not None and not _is_offered(decision.pick, offered):
         raise NotPossible(f"{decision.pick} is none of the candidates of letter {letter.id}")
     if decision.create and not offered.can_create:
         raise NotPossible(f"a letter of {letter.cause} has nothing to create anew")
@@ -246,6 +281,10 @@ def refuse_unfit(decision: Decision, letter: DeadLetter) -> None:
     if decision.reopen and not offered.can_reopen:
         raise NotPossible(f"a letter of {letter.cause} is not about a closed deal")
     refuse_unsendable(letter)
+
+
+def _is_offered(pick: RecordRef, offered: Options) -> bool:
+    return pick in offered.candidates or pick.system is offered.names_in
 
 
 def refuse_unsendable(letter: DeadLetter) -> None:

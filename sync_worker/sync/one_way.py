@@ -52,6 +52,9 @@ class Sender(Protocol[Record]):
 
     def write_back(self, record: Record, done: Upserted) -> None: ...
 
+    def verify(self, record: Record, done: Upserted) -> None:
+        """Look whether 1C made of it what it should. Errors: TotalMismatch."""
+
 
 def send(event: ChangeEvent, entity: EntityKind, document: RecordType, sender: Sender[Record]) -> Outcome:
     """Bring `document` in 1C up to date with the event's record, and put its ref on the record."""
@@ -77,18 +80,22 @@ def _send(record: Record, entity: EntityKind, document: RecordType, sender: Send
     sender.links.save(Link(bitrix24=record.ref, onec=done.ref))  # at once: losing it means a second document
     if record.onec_id != done.ref.id:
         sender.write_back(record, done)
+    sender.verify(record, done)  # what does not agree is not remembered as agreed: the next look writes once more
     memory = Memory(sent=sent, sequence=done.sequence, version=done.version)
     sender.memories.save(entity, record.ref, memory)
     return Outcome.CREATED if done.created else Outcome.UPDATED
 
 
 def gone(ref: RecordRef, links: Links) -> Outcome:
-    """Deleting on one side never deletes on the other: a tombstone, and a person sees it."""
+    """Deleting on one side never deletes on the other: a person sees it, and then there is a tombstone.
+
+    In that order: whoever files the letter saves the tombstone, or a crash in between would lose the letter.
+    """
     link = links.find(ref)
     if link is None or link.deleted_in:
         return Outcome.SKIPPED
-    links.save(link.bury(ref.system))
-    raise LinkBroken(f"{ref} was deleted; {link.other(ref)} was left as it is")
+    other = link.other(ref)
+    raise LinkBroken(f"{ref} was deleted; {other} was left as it is", gone=ref, left=other)
 
 
 def gone_in_onec(

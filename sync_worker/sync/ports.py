@@ -188,6 +188,9 @@ class Tally(Protocol):
     def count(self, entity: EntityKind, lane: Lane, outcome: str) -> None:
         """One more. Errors: StoreUnavailable."""
 
+    def put_back(self, field: str) -> None:
+        """A value that one side had changed gave way to the owner's. Errors: StoreUnavailable."""
+
     def events(self) -> Mapping[tuple[EntityKind, Lane, str], int]: ...
 
 

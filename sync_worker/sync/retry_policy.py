@@ -52,12 +52,12 @@ class Halt:
     seconds: int = HALT_SECONDS
 
 
-Decision = WaitFor | Park | GiveUp | Halt
+NextStep = WaitFor | Park | GiveUp | Halt
 
 
 def decide(
     error: Exception, *, attempts: int, age_seconds: float, max_age_seconds: float, jitter: float, gathers: bool = False
-) -> Decision:
+) -> NextStep:
     """`attempts` failed before this one; `age_seconds` since the event was received; `jitter` drawn from [0, 1).
 
     `gathers`: events of its record that wait in the store become one, so that is the better place to wait.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sync_worker.contract import Change, ChangeEvent
 from sync_worker.domain.identity import EntityKind, RecordRef, System
+from sync_worker.domain.letter import NOTHING_DECIDED, Decision
 from sync_worker.domain.link import Link, Memory
 from sync_worker.domain.outcome import Outcome
 from sync_worker.domain.rules import PipelineRules, Rules
@@ -30,7 +31,7 @@ class StatusFlow:
     def subject(self, event: ChangeEvent) -> RecordRef | None:
         return event.record
 
-    def handle(self, event: ChangeEvent) -> Outcome:
+    def handle(self, event: ChangeEvent, decision: Decision = NOTHING_DECIDED) -> Outcome:
         if event.record.system is not System.ONEC or event.onec is None:
             return Outcome.SKIPPED
         if event.change is Change.DELETED:
@@ -45,7 +46,7 @@ class StatusFlow:
             if self.memories.get(ENTITY, status.order).sequence >= status.sequence:
                 return Outcome.STALE
             alive(self.links.find(status.order), System.ONEC, self.links)
-            outcome = self._move(deal_ref, status.status)
+            outcome = self._move(deal_ref, status.status, may_reopen=decision.reopen)
             self.memories.save(ENTITY, status.order, Memory(sequence=status.sequence))
             return outcome
 
@@ -60,16 +61,16 @@ class StatusFlow:
             self.links.save(Link(bitrix24=status.deal, onec=status.order))
         return status.deal
 
-    def _move(self, ref: RecordRef, status: str) -> Outcome:
+    def _move(self, ref: RecordRef, status: str, *, may_reopen: bool) -> Outcome:
         deal = self.deals.read(ref)
         if deal is None:
-            raise LinkBroken(f"{ref} is gone, so the status {status} cannot be shown")
+            raise LinkBroken(f"{ref} is gone, so the status {status} cannot be shown", gone=ref)
         pipeline = self.rules.pipelines.get(deal.category)
         if pipeline is None:
             return Outcome.SKIPPED
         if status in pipeline.ignore_statuses:
             return Outcome.UNCHANGED
-        stage = wanted_stage(deal, pipeline, status)
+        stage = wanted_stage(deal, pipeline, status, may_reopen=may_reopen or pipeline.reopen_closed)
         if stage is None:
             return Outcome.UNCHANGED
         after = self.deals.move(ref, stage)
@@ -78,7 +79,7 @@ class StatusFlow:
         return Outcome.UPDATED
 
 
-def wanted_stage(deal: Deal, pipeline: PipelineRules, status: str) -> str | None:
+def wanted_stage(deal: Deal, pipeline: PipelineRules, status: str, *, may_reopen: bool) -> str | None:
     """The stage to move to; None where the deal stands there already.
 
     Errors: StatusUnmapped, DealClosed.
@@ -89,6 +90,6 @@ def wanted_stage(deal: Deal, pipeline: PipelineRules, status: str) -> str | None
         raise StatusUnmapped(text, status=f"{status} in pipeline {pipeline.category}")
     if deal.stage == stage:
         return None
-    if deal.is_closed and not pipeline.reopen_closed:
+    if deal.is_closed and not may_reopen:
         raise DealClosed(f"{deal.ref} is closed at {deal.stage}; 1C status {status} would move it to {stage}")
     return stage

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from sync_worker.contract import Change, ChangeEvent, Misfit
-from sync_worker.domain.identity import EntityKind, Lane, RecordRef, System
-from sync_worker.domain.letter import DeadLetter
+from sync_worker.domain.identity import EntityKind, RecordRef, System, parse_ref
+from sync_worker.domain.letter import NOTHING_DECIDED, DeadLetter, Decision, matter
 from sync_worker.domain.outcome import Outcome
-from sync_worker.errors import NotYetLinked, StoreUnavailable, SyncError
+from sync_worker.domain.story import StoryEntry
+from sync_worker.errors import LinkBroken, MergedAway, NotYetLinked, StoreUnavailable, SyncError
+from sync_worker.sync.chapter import chapter
 from sync_worker.sync.coalescing import QUIET, Covered, Gather, InHand, judge
-from sync_worker.sync.ports import CapabilityCheck, Clock, DeadLetters, Links, Outbox, Parked, Reads, Tally
-from sync_worker.sync.retry_policy import Decision, GiveUp, Halt, Park, WaitFor, decide
+from sync_worker.sync.ports import (
+    CapabilityCheck,
+    Clock,
+    DeadLetters,
+    Links,
+    Outbox,
+    Parked,
+    Reads,
+    Replays,
+    Stories,
+    Tally,
+)
+from sync_worker.sync.retry_policy import GiveUp, Halt, NextStep, Park, WaitFor, decide
+
+UNTOLD = (Outcome.COVERED, Outcome.GATHERED)  # nothing was looked at: the look that answers them is told
 
 
 class Flow(Protocol):
@@ -25,7 +40,8 @@ class Flow(Protocol):
     def subject(self, event: ChangeEvent) -> RecordRef | None:
         """The record that the event is really about; None where it is about nothing of ours."""
 
-    def handle(self, event: ChangeEvent) -> Outcome: ...
+    def handle(self, event: ChangeEvent, decision: Decision = NOTHING_DECIDED) -> Outcome:
+        """`decision`: what a person made of the dead letter that this is a replay of."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,10 +56,13 @@ class SyncWorker:
     reads: Reads
     tally: Tally
     outbox: Outbox
+    replays: Replays
+    stories: Stories
     clock: Clock
     max_age_hours: int
     code_version: str
     mask: Callable[[str], str]
+    filed: Callable[[DeadLetter, Exception | None], None]  # who else is told of a letter: Sentry
     in_hand: InHand = field(default_factory=InHand)
 
     def resolve(self, event: ChangeEvent) -> ChangeEvent | None:
@@ -59,8 +78,16 @@ class SyncWorker:
     def handle(self, event: ChangeEvent) -> Outcome:
         """Bring a resolved event's record into agreement. Errors: SyncError, for `settle` to decide upon."""
         can_be_covered = event.is_doorbell and event.letter is None
-        outcome = self._answer(event) if can_be_covered else self._look(event)
+        with chapter() as done:
+            try:
+                outcome = self._answer(event) if can_be_covered else self._look(event)
+            except SyncError as error:
+                error.done = done.facts()
+                raise
         self._count(event, outcome)
+        self._count_put_back(done.put_back)
+        if outcome not in UNTOLD:
+            self._tell(event, outcome, done.facts())
         return outcome
 
     def _answer(self, event: ChangeEvent) -> Outcome:
@@ -86,18 +113,30 @@ class SyncWorker:
     def _look(self, event: ChangeEvent) -> Outcome:
         began = self.clock.now()
         if self.capabilities.missing(event.entity):
+            self._is_back(event.letter)
             return Outcome.OFF
-        letter = self.letters.blocking(event.entity, self._names(event.record))
-        if letter is not None and letter.id != event.letter:
+        letter = self.letters.of_record(event.entity, self._names(event.record))
+        if letter is not None and letter.holds_back and letter.id != event.letter:
             self.letters.park_behind(letter, event)
             return Outcome.PARKED
         replayed = self.letters.get(event.letter) if event.letter else None
-        event = newest_state(event, replayed)
-        outcome = self.flows[event.entity].handle(event)
+        event, decision = as_decided(newest_state(event, replayed), replayed)
+        outcome = self.flows[event.entity].handle(event, decision)
+        if replayed is not None and outcome is Outcome.SKIPPED:
+            self._refuse_undecided(replayed)
         self._note(event, outcome, began)
         if replayed is not None:
             self._close(replayed)
+        elif letter is not None and outcome in (Outcome.CREATED, Outcome.UPDATED):
+            self._close(letter)  # a notice: what it was about has been written anew, without a word
         return outcome
+
+    def _refuse_undecided(self, letter: DeadLetter) -> None:
+        """A deletion that nobody has decided upon is no settled matter because it was looked at again."""
+        link = self.links.find(letter.record) if letter.record is not None else None
+        if letter.cause == LinkBroken.cause and link is not None and link.deleted_in is not None:
+            gone = link.bitrix24 if link.deleted_in is System.BITRIX24 else link.onec
+            raise LinkBroken(f"{gone} is still deleted", gone=gone, left=link.other(gone))
 
     def _note(self, event: ChangeEvent, outcome: Outcome, began: datetime) -> None:
         """What rang before `began` is answered. Said only after the work: a read whose work failed covers nothing."""
@@ -110,7 +149,20 @@ class SyncWorker:
         with suppress(StoreUnavailable):  # no event waits for its tally
             self.tally.count(event.entity, event.lane, outcome)
 
-    def settle(self, event: ChangeEvent, error: Exception) -> Decision:
+    def _count_put_back(self, fields: Iterable[str]) -> None:
+        with suppress(StoreUnavailable):
+            for name in fields:
+                self.tally.put_back(name)
+
+    def _tell(self, event: ChangeEvent, what: str, facts: Mapping[str, Any]) -> None:
+        about = {"entity": event.entity.value, "change": event.change.value, "lane": event.lane.value}
+        about["from"] = event.record.system.value
+        about |= {"letter": event.letter} if event.letter else {}
+        entry = StoryEntry(at=self.clock.now(), what=what, trace=event.trace, facts={**about, **facts})
+        with suppress(StoreUnavailable):  # no event waits for its story
+            self.stories.tell(event.record, entry)
+
+    def settle(self, event: ChangeEvent, error: Exception) -> NextStep:
         """Decide what happens next, and see to it that the event is safe: parked, or a dead letter.
 
         A `WaitFor` is the caller's to carry out. Errors: StoreUnavailable, where the event is safe nowhere but in
@@ -132,13 +184,52 @@ class SyncWorker:
             ready_at = now + timedelta(seconds=decision.seconds)
             self.parked.park(again, ready_at=ready_at, reason=self.mask(str(error)))
         elif isinstance(decision, GiveUp):
-            self.letters.add(self._letter(event, error))
+            self.give_up(event, error)
         self._count(event, tallied_as(decision))
+        if isinstance(decision, (WaitFor, Park)) and decision.counts:
+            self._tell(event, "failed", {**self._failure(error), "next": tallied_as(decision)})
         return decision
+
+    def give_up(self, event: ChangeEvent, error: Exception) -> DeadLetter | None:
+        """File the event as a dead letter; None where a person has given up just that. Errors: StoreUnavailable."""
+        letter = self._letter(event, error)
+        if event.given_up == matter(letter):
+            self._tell(event, "given_up", self._failure(error))
+            return None
+        replayed = self.letters.get(event.letter) if event.letter else None
+        letter = self.letters.add(letter)
+        self._bury(error)
+        if replayed is not None and replayed.run:
+            self.replays.ended(replayed.run, replayed.id, closed=False)
+        self._tell(event, "dead_letter", {**self._failure(error), "letter": letter.id})
+        self.filed(letter, error)
+        return letter
+
+    def _bury(self, error: Exception) -> None:
+        """A deleted record leaves a tombstone, once somebody will see it."""
+        gone = error.gone if isinstance(error, (LinkBroken, MergedAway)) else None
+        link = self.links.find(gone) if gone is not None else None
+        if gone is not None and link is not None and link.deleted_in is None:
+            self.links.save(link.bury(gone.system))
+
+    def _failure(self, error: Exception) -> dict[str, Any]:
+        done = error.done if isinstance(error, SyncError) else {}
+        return {"cause": cause_of(error), "message": self._words(error), **done}
+
+    def _words(self, error: Exception) -> str:
+        return self.mask(str(error) if isinstance(error, SyncError) else f"{type(error).__name__}: {error}")
+
+    def _is_back(self, letter_id: str | None) -> None:
+        """A replay came to nothing, and the letter is as it was."""
+        letter = self.letters.get(letter_id) if letter_id else None
+        if letter is not None:
+            self.letters.change(letter.id, lambda one: replace(one, sent_at=None, run=""))
+            if letter.run:
+                self.replays.ended(letter.run, letter.id, closed=False)
 
     def keep(self, misfit: Misfit) -> DeadLetter:
         """File an event that could not be read."""
-        return self.letters.add(
+        letter = self.letters.add(
             DeadLetter(
                 id="",  # the store gives one
                 entity=misfit.entity.value if misfit.entity else "unknown",
@@ -153,18 +244,11 @@ class SyncWorker:
                 last_at=misfit.seen_at,
                 trace=misfit.trace,
                 code_version=self.code_version,
+                topic=f"from {misfit.system}",
             )
         )
-
-    def replay(self, letter: DeadLetter) -> None:
-        """Send the letter's event round again, in the bulk lane. The letter goes when the event has an outcome.
-
-        Errors: ValueError for a letter whose event cannot be sent again.
-        """
-        if letter.record is None or not letter.event:
-            raise ValueError(f"letter {letter.id} holds no event that could be sent again; mend what sent it")
-        event = replace(ChangeEvent.load(letter.event), letter=letter.id, lane=Lane.BULK, whole=True)
-        self.outbox.publish(replace(event, attempts=0, seen_at=self.clock.now()))
+        self.filed(letter, None)
+        return letter
 
     def release_parked(self, *, limit: int = 500) -> int:
         """Put parked events whose time has come back into their queues. Returns how many."""
@@ -178,6 +262,8 @@ class SyncWorker:
     def _close(self, replayed: DeadLetter) -> None:
         """Remove a letter whose event had an outcome. What was parked behind it meanwhile goes round on its own."""
         closed = self.letters.take(replayed.id)
+        if closed is not None and closed.run:
+            self.replays.ended(closed.run, closed.id, closed=True)
         if closed is None or closed.waiting == replayed.waiting:
             return
         # a letter keeps the newest event only, and an older one may have been about a part
@@ -203,22 +289,29 @@ class SyncWorker:
     def _letter(self, event: ChangeEvent, error: Exception) -> DeadLetter:
         link = self.links.find(event.record)
         now = self.clock.now()
-        is_known = isinstance(error, SyncError)
+        known = error if isinstance(error, SyncError) else None
         return DeadLetter(
             id=event.letter or "",  # the store gives one
             entity=event.entity.value,
             record=event.record,
             partner=link.other(event.record) if link else None,
-            cause=error.cause if isinstance(error, SyncError) else "internal_error",
-            message=self.mask(str(error) if is_known else f"{type(error).__name__}: {error}"),
-            details=error.details() if isinstance(error, SyncError) else {},
+            cause=cause_of(error),
+            message=self._words(error),
+            details=known.details() if known else {},
             event=replace(event, letter=None).dump(),
             attempts=event.attempts + 1,
             first_at=now,
             last_at=now,
             trace=event.trace,
             code_version=self.code_version,
+            topic=self.mask(known.topic) if known else type(error).__name__,
+            words=known.words if known else (),
+            holds_back=known.holds_back if known else True,
         )
+
+
+def cause_of(error: Exception) -> str:
+    return error.cause if isinstance(error, SyncError) else "internal_error"
 
 
 def newest_state(event: ChangeEvent, replayed: DeadLetter | None) -> ChangeEvent:
@@ -227,6 +320,18 @@ def newest_state(event: ChangeEvent, replayed: DeadLetter | None) -> ChangeEvent
     if newest.onec is None:
         return event  # a doorbell says "look" whenever it was rung
     return replace(newest, letter=event.letter, attempts=event.attempts, seen_at=event.seen_at)
+
+
+def as_decided(event: ChangeEvent, replayed: DeadLetter | None) -> tuple[ChangeEvent, Decision]:
+    """A replay's event with what a person decided, about the record that the decision is about."""
+    if replayed is None:
+        return event, NOTHING_DECIDED
+    if event.onec is None:
+        event = replace(event, change=Change.CHANGED)  # what was deleted may have been restored: look
+    decision, subject = replayed.decision or NOTHING_DECIDED, replayed.details.get("subject")
+    if decision.is_blank or not subject or parse_ref(subject) == event.record:
+        return event, decision
+    return replace(event, record=parse_ref(subject), change=Change.CHANGED, onec=None), decision
 
 
 def after_failure(event: ChangeEvent, decision: WaitFor | Park | Halt) -> ChangeEvent:
@@ -238,7 +343,7 @@ def counts_as_attempt(decision: WaitFor | Park | Halt) -> bool:
     return not isinstance(decision, Halt) and decision.counts
 
 
-def tallied_as(decision: Decision) -> str:
+def tallied_as(decision: NextStep) -> str:
     """What a failure counts as, beside the outcomes: `waited` where it was no fault of the event's."""
     if isinstance(decision, GiveUp):
         return "dead_letter"

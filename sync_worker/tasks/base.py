@@ -17,14 +17,31 @@ from marshmallow import ValidationError
 from sync_worker.app import app
 from sync_worker.bootstrap import build_worker
 from sync_worker.contract import ChangeEvent, Misfit, System, new_trace
-from sync_worker.errors import CircuitOpen, Misconfigured, RateLimited, RecordBusy, ShutOut, StoreUnavailable
+from sync_worker.errors import (
+    CircuitOpen,
+    Misconfigured,
+    RateLimited,
+    RecordBusy,
+    ShutOut,
+    StoreUnavailable,
+    WorkerCrash,
+)
 from sync_worker.settings import load_settings
-from sync_worker.sync.retry_policy import WaitFor
+from sync_worker.store.client import connect
+from sync_worker.store.crashes import RedisCrashes
+from sync_worker.store.locks import RedisLocks
+from sync_worker.sync.retry_policy import GiveUp, WaitFor
 from sync_worker.sync.worker import SyncWorker, after_failure
+from sync_worker.tasks.suspects import SUSPECT_HEADER, Watch, is_watched
+from sync_worker.telemetry import mask_all
 
 logger = structlog.get_logger("sync.task")
 
 REST_SECONDS = 1  # before a message is given back, so that the loop stays cool
+WATCH_LEASE_SECONDS = 6  # so long after a crash the next try begins, at the earliest
+SUSPECT_TURN = WaitFor(2, counts=False)
+"""How a watched event waits for a record that is held. A worker that died holds its locks for some seconds more, and an
+event that waits in the store comes back as a message that nobody watches: so it could kill for ever."""
 
 _building = threading.Lock()
 
@@ -38,6 +55,18 @@ def worker_of_process() -> SyncWorker:
     """The one worker of this process, built when its first task runs."""
     with _building:
         return _build()
+
+
+@cache
+def _build_watch() -> Watch:
+    store = connect(load_settings().redis_url)
+    return Watch(crashes=RedisCrashes(store), locks=RedisLocks(store, lease_seconds=WATCH_LEASE_SECONDS))
+
+
+def watch_of_process() -> Watch:
+    """One for all tasks of this process: who runs alone has to know of all others."""
+    with _building:
+        return _build_watch()
 
 
 def strike(task_id: str) -> None:
@@ -92,7 +121,18 @@ class SyncTask(Task):  # type: ignore[misc]  # Celery ships no types
         with structlog.contextvars.bound_contextvars(
             entity=event.entity.value, record=str(event.record), trace=event.trace, lane=event.lane.value
         ):
-            return self._run(worker, event)
+            return self._run_watched(worker, event)
+
+    def _run_watched(self, worker: SyncWorker, event: ChangeEvent) -> str:
+        try:
+            with watch_of_process().over(self.request.id, is_watched=is_watched(self.request)):
+                return self._run(worker, event)
+        except RecordBusy as error:
+            return self._settle(worker, event, error)
+        except WorkerCrash as error:
+            _report(error, GiveUp.__name__, event)
+            worker.give_up(event, error)
+            return GiveUp.__name__.lower()
 
     def _run(self, worker: SyncWorker, event: ChangeEvent) -> str:
         started = time.monotonic()
@@ -111,7 +151,8 @@ class SyncTask(Task):  # type: ignore[misc]  # Celery ships no types
         return self._settle(worker, event, failure)
 
     def _settle(self, worker: SyncWorker, event: ChangeEvent, error: Exception) -> str:
-        decision = worker.settle(event, error)
+        is_suspect = is_watched(self.request)
+        decision = SUSPECT_TURN if is_suspect and isinstance(error, RecordBusy) else worker.settle(event, error)
         _report(error, type(decision).__name__, event)
         if isinstance(decision, WaitFor):
             again = after_failure(event, decision)
@@ -121,18 +162,20 @@ class SyncTask(Task):  # type: ignore[misc]  # Celery ships no types
                 exc=RetryLaterError(worker.mask(f"{type(error).__name__}: {error}")),
                 argsrepr="()",
                 kwargsrepr=again.describe(),
+                **({"headers": {SUSPECT_HEADER: True}} if is_suspect else {}),
             )
         return type(decision).__name__.lower()
 
 
-def keep_unreadable(worker: SyncWorker, message: dict[str, Any], error: ValidationError) -> str:
-    """File a message that is no event or misfit: from a newer ingress, or written by hand."""
+def keep_unreadable(worker: SyncWorker, message: Any, error: ValidationError) -> str:
+    """File a message that is no event or misfit: from a newer ingress, or written by hand, so it may be anything."""
+    raw = message if isinstance(message, dict) else {"message": message}
     misfit = Misfit(
         system=System.BITRIX24,
         seen_at=worker.clock.now(),
-        trace=str(message.get("trace") or new_trace()),
+        trace=str(raw.get("trace") or new_trace()),
         errors={"message": error.messages},
-        raw=message,
+        raw=mask_all(raw, worker.mask),
     )
     return worker.keep(misfit).id
 

@@ -10,9 +10,19 @@ from celery import Task
 from marshmallow import ValidationError
 
 from sync_worker.app import app
-from sync_worker.bootstrap import BudgetSources, build_budget
-from sync_worker.contract import MISFIT_TASK, RELEASE_TASK, REQUEUE_TASK, STOCK_TASK, Misfit
+from sync_worker.bootstrap import BudgetSources, build_alerts, build_budget, build_office
+from sync_worker.contract import (
+    ALERT_TASK,
+    MISFIT_TASK,
+    RELEASE_TASK,
+    REPLAY_TASK,
+    REQUEUE_TASK,
+    STOCK_TASK,
+    Misfit,
+)
 from sync_worker.settings import load_settings
+from sync_worker.sync.alerts import AlertSender
+from sync_worker.sync.office import DeadLetterOffice
 from sync_worker.tasks.base import keep_unreadable, never_lost, strike, worker_of_process
 
 logger = structlog.get_logger("sync.upkeep")
@@ -43,6 +53,29 @@ def requeue_lost() -> int:
     for shown in found:
         logger.warning("event_found_again", shown=shown)
     return len(found)
+
+
+@cache
+def _office() -> DeadLetterOffice:
+    return build_office(load_settings(), send_task=app.send_task)
+
+
+@app.task(name=REPLAY_TASK)
+def advance_replays() -> int:
+    """Send the next letters of the replays that people have started."""
+    return _office().advance()
+
+
+@cache
+def _alerts() -> AlertSender | None:
+    return build_alerts(load_settings())
+
+
+@app.task(name=ALERT_TASK)
+def send_alerts() -> int:
+    """Tell people of dead letters, where ALERT_WEBHOOK_URL says how."""
+    sender = _alerts()
+    return sender.send_due() if sender is not None else 0
 
 
 @cache

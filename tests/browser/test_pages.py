@@ -2,50 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 from tests.process.exchange import Exchange, exchange, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.process]
-
-# Chromium looks for its maker's hosts at every start unless it is told not to
-QUIET = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--window-size=1280,1600",
-]
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        if os.environ.get("CI") == "true":
-            pytest.fail("chromium and chromium-driver are missing, and with CI=true nothing may be left out")
-        pytest.skip("chromium and chromium-driver are not installed (tests/debian-packages)")
-    options = Options()
-    options.binary_location = chromium
-    for argument in (*QUIET, f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(argument)
-    page = webdriver.Chrome(options=options, service=Service(driver))
-    yield page
-    page.quit()
 
 
 @pytest.fixture

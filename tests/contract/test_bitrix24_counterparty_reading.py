@@ -181,6 +181,14 @@ class TestFinding:
             world.requisite(ref, RQ_INN=INN, RQ_KPP=kpp)
         assert self.found(world, MatchKeys(inn=INN, kpp=KPP)) == branches
 
+    @pytest.mark.parametrize("text", ["7707083894", "770708389", "0000000000", "НЕТ", "77&07"])
+    def test_by_an_inn_that_is_none_who_has_the_same_text(self, world, text):
+        """So that a person sees them who settles it."""
+        ref = world.company()
+        world.requisite(ref, RQ_INN=text)
+        world.requisite(world.company(), RQ_INN=INN)
+        assert self.found(world, MatchKeys(inn=text)) == [ref]
+
     def test_by_email_people_only(self, world):
         ref = world.contact(EMAIL=[{"VALUE": "Anna@Example.com"}])
         world.company(EMAIL=[{"VALUE": "anna@example.com"}])

@@ -191,6 +191,27 @@ def test_refused_email_is_the_portals_word_and_nothing_after_it_is_done(world):
     assert world.parties.read(ref).fields["inn"] is None
 
 
+@pytest.mark.parametrize(("kind", "name"), [(Kind.COMPANY, "company"), (Kind.PERSON, "contact")])
+def test_field_that_the_portal_wants_filled_is_named(world, kind, name):
+    """It is a refusal like others, with the field in what such letters are grouped by."""
+    declared = {"USER_TYPE_ID": "string", "FIELD_NAME": "REGION", "MANDATORY": "Y"}
+    current = world.parties.read(getattr(world, name)())
+    world.peer.call(f"crm.{name}.userfield.add", fields=declared)
+    with pytest.raises(RemoteRejected) as raised:
+        world.parties.create(onec_party(kind=kind))
+    assert (raised.value.code, raised.value.field) == ("ERROR_CORE", "UF_CRM_REGION")
+    assert raised.value.topic == "ERROR_CORE UF_CRM_REGION"
+    after = world.parties.update(current, {"comment": "новый"}, source=onec_party(kind=kind))
+    assert after.fields["comment"] == "новый"  # what was blank before is no matter of this write
+
+
+def test_person_without_a_name_is_refused_by_the_name_of_the_field(world):
+    current = world.parties.read(world.contact())
+    with pytest.raises(RemoteRejected) as raised:
+        world.parties.update(current, {"name": None}, source=onec_party(kind=Kind.PERSON))
+    assert raised.value.topic == "ERROR_CORE Name"
+
+
 def test_update_of_a_record_that_was_deleted(world):
     current = world.parties.read(world.company())
     world.peer.call("crm.company.delete", id=current.ref.id)

@@ -9,7 +9,7 @@ import pytest
 
 from sync_worker.domain.identity import RecordType, bitrix24_ref
 from sync_worker.entities.invoice import InvoiceCard
-from sync_worker.errors import AmbiguousMatch, LinkBroken, Misconfigured, RemoteRejected, StageRefused
+from sync_worker.errors import AmbiguousMatch, LinkBroken, Misconfigured, RequiredFieldEmpty
 from sync_worker.gateways.bitrix24.invoice import OldInvoices, SmartInvoices, invoice_gateway
 from tests.contract.portal_world import ONEC_ID, OTHER_ONEC_ID, portal_world
 
@@ -136,13 +136,6 @@ def test_more_rows_than_the_portal_lists_at_once_come_to_rest(cards, base):
     assert cards.update(ref, current, wanted) is False
 
 
-def test_stage_that_the_portal_has_not(cards, base):
-    ref = settle(cards, base)
-    with pytest.raises((RemoteRejected, StageRefused)):
-        cards.update(ref, cards.read(ref), with_fields(base, stage="NONE"))
-    assert cards.read(ref).fields["stage"] == "N"
-
-
 def test_missing_invoice_is_none(cards):
     assert cards.read(bitrix24_ref(RecordType.INVOICE, 77)) is None
 
@@ -193,7 +186,7 @@ class TestOld:
         assert (invoice["PRICE"], invoice["TAX_VALUE"]) == ("1200.50", "200.08")
 
     def test_invoice_without_rows_is_refused_by_the_portal(self, world, base):
-        with pytest.raises(RemoteRejected, match="PRODUCT_ROWS"):
+        with pytest.raises(RequiredFieldEmpty, match="PRODUCT_ROWS"):
             world.old_invoices.create(with_fields(base, rows=[]))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -203,6 +204,18 @@ def test_a_person_may_decide_that_both_are_right(onec: Onec) -> None:
     second = onec.parties.create(company(2, inn=INN, kpp=KPP), not_duplicate_of=[first.ref.id])
 
     assert second.ref != first.ref
+    assert [(one["inn"], one["kpp"]) for one in onec.state("counterparties")] == [(INN, KPP)] * 2
+    assert {one["external_id"] for one in onec.state("counterparties")} == {"b24:company:1", "b24:company:2"}
+
+
+def test_a_decision_about_one_candidate_does_not_hold_for_the_next(onec: Onec) -> None:
+    first = onec.parties.create(company(1, inn=INN, kpp=KPP))
+    second = onec.parties.create(company(2, inn=INN, kpp=KPP), not_duplicate_of=[first.ref.id])
+
+    with pytest.raises(AmbiguousMatch) as caught:
+        onec.parties.create(company(3, inn=INN, kpp=KPP), not_duplicate_of=[first.ref.id])
+
+    assert set(caught.value.candidates) == {str(first.ref), str(second.ref)}
 
 
 def test_what_1c_refuses_names_the_field(onec: Onec) -> None:
@@ -241,6 +254,31 @@ def test_people_are_found_by_any_of_their_addresses_and_each_once(onec: Onec) ->
     found = onec.parties.find(keys, linked_to=company(9).ref)
 
     assert [record.ref for record in found] == [first.ref, second.ref]
+
+
+@pytest.mark.parametrize("inn", ["7707083894", "0000000000", "500100732258"])
+def test_by_a_mistyped_inn_who_has_the_same_one_is_found(onec: Onec, inn: str) -> None:
+    same = onec.parties.create(company(1, inn=inn))
+    onec.parties.create(company(2, inn=INN))
+
+    found = onec.parties.find(MatchKeys(inn=inn), linked_to=company(9).ref)
+
+    assert [record.ref for record in found] == [same.ref]
+
+
+@pytest.mark.parametrize("inn", ["770708389", "77070838930", "НЕТ", "7707-83893", "77&inn=7707083893"])
+def test_by_what_1c_takes_for_no_inn_nobody_is_found_and_nothing_is_refused(onec: Onec, inn: str) -> None:
+    onec.parties.create(company(1, inn=INN))
+
+    assert onec.parties.find(MatchKeys(inn=inn), linked_to=company(9).ref) == []
+
+
+def test_who_is_linked_is_found_whatever_stands_for_the_inn(onec: Onec) -> None:
+    linked = onec.parties.create(company(1))
+
+    found = onec.parties.find(MatchKeys(inn="НЕТ"), linked_to=company(1).ref)
+
+    assert [record.ref for record in found] == [linked.ref]
 
 
 def test_nothing_is_sought_without_a_key(onec: Onec) -> None:
@@ -333,6 +371,31 @@ def test_a_link_that_is_taken_is_for_a_person_to_move(onec: Onec) -> None:
     assert moved.other_ref == "b24:company:2"
 
 
+def test_a_link_that_moves_leaves_who_had_it_unlinked(onec: Onec) -> None:
+    loser = onec.parties.create(company(1))
+    winner = onec.parties.create(company(2))
+
+    moved = onec.parties.update(winner, {"comment": "тот же"}, source=company(1), relink=True)
+
+    assert (moved.other_ref, moved.fields["comment"]) == ("b24:company:1", "тот же")
+    left = onec.parties.read(loser.ref)
+    assert left is not None
+    assert (left.other_ref, left.is_deleted) == (None, False)
+    assert left.version != loser.version  # a write of its own, so that its older view cannot be written with
+    assert [one.ref for one in onec.parties.find(MatchKeys(), linked_to=company(1).ref)] == [winner.ref]
+    assert onec.parties.find(MatchKeys(), linked_to=company(2).ref) == []
+
+
+def test_a_link_that_moves_is_refused_without_a_decision_and_names_both(onec: Onec) -> None:
+    loser = onec.parties.create(company(1))
+    winner = onec.parties.create(company(2))
+
+    with pytest.raises(AmbiguousMatch) as caught:
+        onec.parties.update(winner, {}, source=company(1))
+
+    assert set(caught.value.candidates) == {str(loser.ref), str(winner.ref)}
+
+
 def test_an_event_says_the_same_as_a_reading(onec: Onec) -> None:
     created = onec.parties.create(company())
     onec.base.bookkeeper.edit_counterparty(created.ref.id, {"inn": INN, "legal_address": "г. Тверь, ул. Новая, 1"})
@@ -377,6 +440,61 @@ def test_an_order_is_created_once_and_has_a_number(onec: Onec) -> None:
     assert (second.ref, second.version, second.sequence) == (first.ref, first.version, first.sequence)
     (order,) = onec.state("orders")
     assert (order["amount"], order["external_id"], order["counterparty_ref"]) == ("1200.50", "b24:deal:5", party.id)
+
+
+def order_row(quantity: str, price: str, amount: str, *, discount: str = "0.00", **vat: Any) -> dict[str, Any]:
+    row = {"name": "Стол", "quantity": quantity, "price": price, "discount": discount, "amount": amount}
+    return {**row, "vat_rate": None, "vat_included": True, "unit": "796", **vat}
+
+
+VAT_ON_TOP = {"vat_rate": "20", "vat_included": False}
+TOTALS = {
+    "as sent": ("1200.50", [order_row("2", "600.25", "1200.50")], "1200.50"),
+    "amount typed by hand": ("1000.00", [order_row("2", "600.25", "1200.50")], "1200.50"),
+    "without rows": ("999.99", [], "999.99"),
+    "discount": ("900.00", [order_row("2", "500.00", "900.00", discount="100.00")], "900.00"),
+    "amount of a row overrules its price": ("333.32", [order_row("3", "111.11", "333.32")], "333.32"),
+    "vat within": ("120.00", [order_row("1", "120.00", "120.00", vat_rate="20")], "120.00"),
+    "vat on top": ("120.00", [order_row("1", "100.00", "100.00", **VAT_ON_TOP)], "120.00"),
+    "vat on top of a discount": (
+        "100.00",
+        [order_row("3", "33.34", "90.02", discount="10.00", **VAT_ON_TOP)],
+        "108.02",
+    ),
+    "vat on top is rounded row by row": ("0.10", [order_row("1", "0.02", "0.02", **VAT_ON_TOP)] * 4, "0.08"),
+}
+
+
+@pytest.mark.parametrize(("amount", "rows", "total"), TOTALS.values(), ids=TOTALS.keys())
+def test_an_orders_total_is_what_1c_makes_of_its_rows(
+    onec: Onec, amount: str, rows: list[dict[str, Any]], total: str
+) -> None:
+    party = onec.parties.create(company()).ref
+    order = onec.documents.upsert_order("b24:deal:5", order_fields(party, amount=amount, rows=rows), known=None)
+
+    assert onec.documents.order_total(order.ref) == Decimal(total)
+
+
+def test_an_orders_total_is_of_this_order_and_follows_its_rows(onec: Onec) -> None:
+    party = onec.parties.create(company()).ref
+    order = onec.documents.upsert_order("b24:deal:5", order_fields(party), known=None)
+    onec.documents.upsert_order("b24:deal:6", order_fields(party, amount="1.00", rows=[]), known=None)
+    rows = [order_row("1", "10.00", "10.00"), order_row("1", "5.50", "5.50")]
+    onec.documents.upsert_order("b24:deal:5", order_fields(party, rows=rows), known=order.ref)
+    before = onec.calls
+
+    assert onec.documents.order_total(order.ref) == Decimal("15.50")
+    assert onec.calls == before + 1
+
+
+def test_an_order_that_is_not_there_has_no_total(onec: Onec) -> None:
+    party = onec.parties.create(company()).ref
+    order = onec.documents.upsert_order("b24:deal:5", order_fields(party), known=None)
+    onec.base.bookkeeper.mark("orders", order.ref.id, deleted=True)
+
+    assert onec.documents.order_total(order.ref) is None
+    assert onec.documents.order_total(replace(UNKNOWN, type=RecordType.ORDER)) is None
+    assert onec.documents.order_total(onec_ref(RecordType.ORDER, "УТ-000001")) is None
 
 
 def test_a_locked_order_is_not_changed(onec: Onec) -> None:

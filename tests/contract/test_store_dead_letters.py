@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,6 +11,7 @@ import redis
 
 from sync_worker.contract import ChangeEvent
 from sync_worker.domain.identity import EntityKind, RecordType, bitrix24_ref
+from sync_worker.domain.letter import Act, Choice, DeadLetter, Decision, Deed, Selection
 from sync_worker.errors import RecordBusy
 from sync_worker.store.dead_letters import RedisDeadLetters
 from sync_worker.store.letters import new_letter_id
@@ -26,6 +28,24 @@ from tests.contract.store_worlds import (
     onec_event,
 )
 from tests.fakes.stores import MemoryDeadLetters
+
+SETTLED: dict[str, Any] = {
+    "topic": "name, половина \ud83d знака",
+    "words": ("7707083893", "a@b.ru"),
+    "sent_at": at(7.000001),
+    "run": "20261102-120000-ab12",
+    "decision": Decision(
+        fields={"name": Choice(value=["в", None], bitrix24="б", onec={"в": 1})},
+        pick=COUNTERPARTY,
+        create=True,
+        reopen=True,
+    ),
+    "deeds": (
+        Deed(at=at(5), by="anna", act=Act.RESOLVED, letter="1", entity="contact", record=CONTACT, cause="c", note="n"),
+        Deed(at=at(6), by="boris@host", act=Act.REPLAYED),
+    ),
+}
+"""All that a person can add to a letter."""
 
 
 @pytest.fixture(params=STORES)
@@ -47,6 +67,36 @@ def test_letter_comes_back_as_it_was_filed(letters: Any) -> None:
     assert letters.get("unknown") is None
 
 
+def test_letter_with_all_that_was_done_with_it_comes_back(letters: Any) -> None:
+    filed = letters.add(letter(**SETTLED, holds_back=False))
+
+    assert filed == letter(id=filed.id, **SETTLED, holds_back=False)
+    assert letters.get(filed.id) == filed
+
+
+def test_letter_of_an_older_version_is_read(client: redis.Redis) -> None:
+    older = {
+        "id": "0kz8q4w0000abcd",
+        "entity": "contact",
+        "record": "bitrix24:contact:42",
+        "partner": None,
+        "cause": "field_conflict",
+        "message": "both sides changed: name",
+        "details": {"fields": {"name": {"baseline": "а", "bitrix24": "б", "onec": "в"}}},
+        "event": doorbell().dump(),
+        "attempts": 1,
+        "first_at": NOON.isoformat(),
+        "last_at": NOON.isoformat(),
+        "waiting": 2,
+        "trace": "t",
+        "code_version": "0.1.0",
+        "written": "0123abcd",
+    }
+    client.hset("sync:dead:letters", older["id"], json.dumps(older))
+
+    assert RedisDeadLetters(client).get(older["id"]) == letter(id=older["id"], waiting=2)
+
+
 def test_same_record_is_brought_up_to_date(letters: Any) -> None:
     filed = letters.add(letter())
 
@@ -62,7 +112,30 @@ def test_same_record_is_brought_up_to_date(letters: Any) -> None:
     )
     assert letters.page() == ([again], None)
     assert letters.count_by_cause() == {"remote_rejected": 1}
-    assert letters.page(cause="field_conflict") == ([], None)
+    assert letters.page(Selection(cause="field_conflict")) == ([], None)
+
+
+def test_what_failed_again_waits_for_a_person_anew(letters: Any) -> None:
+    filed = letters.add(letter(**SETTLED))
+
+    newer = {"cause": "remote_rejected", "topic": "INN", "words": ("a@b.ru", "new@b.ru"), "holds_back": False}
+    again = letters.add(letter(**SETTLED | newer | {"deeds": ()}))
+
+    assert (again.decision, again.sent_at, again.run) == (None, None, "")
+    assert again.deeds == filed.deeds
+    assert again.words == ("7707083893", "a@b.ru", "new@b.ru")
+    assert (again.topic, again.holds_back) == ("INN", False)
+    assert letters.get(filed.id) == again
+
+
+def test_letter_keeps_the_newest_words(letters: Any) -> None:
+    letters.add(letter(words=tuple(f"word{number}" for number in range(15))))
+
+    again = letters.add(letter(words=tuple(f"word{number}" for number in range(10, 30))))
+
+    assert again.words == tuple(f"word{number}" for number in range(10, 30))
+    assert letters.search("word9") == []
+    assert letters.search("word10") == [again]
 
 
 def test_failure_of_the_linked_record_is_the_same_letter(letters: Any) -> None:
@@ -74,33 +147,33 @@ def test_failure_of_the_linked_record_is_the_same_letter(letters: Any) -> None:
     assert replayed(letters, filed.id) == onec_event(3)
 
 
-def test_partner_that_became_known_later_blocks_too(letters: Any) -> None:
+def test_partner_that_became_known_later_is_its_name_too(letters: Any) -> None:
     filed = letters.add(letter())
 
     letters.add(letter(partner=COUNTERPARTY))
 
-    assert letters.blocking(EntityKind.CONTACT, [COUNTERPARTY]).id == filed.id
+    assert letters.of_record(EntityKind.CONTACT, [COUNTERPARTY]).id == filed.id
 
 
-def test_partner_that_was_replaced_blocks_no_longer(letters: Any) -> None:
+def test_partner_that_was_replaced_is_no_longer_its_name(letters: Any) -> None:
     letters.add(letter(partner=COUNTERPARTY))
 
     filed = letters.add(letter(partner=OTHER_COUNTERPARTY))
 
-    assert letters.blocking(EntityKind.CONTACT, [COUNTERPARTY]) is None
-    assert letters.blocking(EntityKind.CONTACT, [OTHER_COUNTERPARTY]) == filed
+    assert letters.of_record(EntityKind.CONTACT, [COUNTERPARTY]) is None
+    assert letters.of_record(EntityKind.CONTACT, [OTHER_COUNTERPARTY]) == filed
 
 
-def test_only_the_same_kind_of_work_is_blocked(letters: Any) -> None:
+def test_only_the_same_kind_of_work_is_found(letters: Any) -> None:
     filed = letters.add(letter(partner=COUNTERPARTY))
 
-    assert letters.blocking(EntityKind.CONTACT, [COMPANY, COUNTERPARTY]) == filed
-    assert letters.blocking(EntityKind.DEAL, [CONTACT]) is None
-    assert letters.blocking(EntityKind.CONTACT, [COMPANY]) is None
-    assert letters.blocking(EntityKind.CONTACT, []) is None
+    assert letters.of_record(EntityKind.CONTACT, [COMPANY, COUNTERPARTY]) == filed
+    assert letters.of_record(EntityKind.DEAL, [CONTACT]) is None
+    assert letters.of_record(EntityKind.CONTACT, [COMPANY]) is None
+    assert letters.of_record(EntityKind.CONTACT, []) is None
 
 
-def test_unreadable_event_blocks_nothing_and_is_no_other_one(letters: Any) -> None:
+def test_unreadable_event_is_nobodys_and_is_no_other_one(letters: Any) -> None:
     misfit = letter(record=None, cause="bad_event", event={"raw": {"?": 1}})
 
     first, second = letters.add(misfit), letters.add(misfit)
@@ -150,7 +223,7 @@ def test_failed_replay_does_not_hide_what_was_parked_behind(letters: Any) -> Non
 
 def test_parking_behind_a_removed_letter_loses_no_event(letters: Any) -> None:
     filed = letters.add(letter())
-    letters.remove(filed.id)
+    letters.take(filed.id)
 
     with pytest.raises(RecordBusy):
         letters.park_behind(filed, doorbell(seconds=5))
@@ -159,12 +232,15 @@ def test_parking_behind_a_removed_letter_loses_no_event(letters: Any) -> None:
 def test_removed_letter_leaves_no_trace(letters: Any) -> None:
     filed = letters.add(letter(partner=COUNTERPARTY))
 
-    assert letters.remove(filed.id) is True
-    assert letters.remove(filed.id) is False
+    assert letters.take(filed.id) == filed
+    assert letters.take(filed.id) is None
     assert letters.get(filed.id) is None
-    assert letters.blocking(EntityKind.CONTACT, [CONTACT, COUNTERPARTY]) is None
+    assert letters.of_record(EntityKind.CONTACT, [CONTACT, COUNTERPARTY]) is None
     assert letters.page() == ([], None)
+    assert letters.count() == letters.count(Selection(ids=(filed.id,))) == 0
     assert letters.count_by_cause() == {}
+    assert letters.groups() == []
+    assert letters.search("42") == letters.search(filed.id) == []
     assert letters.add(letter()).id != filed.id
 
 
@@ -178,6 +254,56 @@ def test_taken_letter_has_what_was_parked_behind_it(letters: Any) -> None:
     assert letters.take(filed.id) is None
 
 
+def test_change_is_put_in_the_letters_place(letters: Any) -> None:
+    filed = letters.add(letter())
+
+    changed = letters.change(filed.id, lambda before: replace(before, **SETTLED))
+
+    assert changed == replace(filed, **SETTLED)
+    assert letters.get(filed.id) == changed
+
+
+def test_change_of_cause_and_topic_moves_the_letter(letters: Any) -> None:
+    filed = letters.add(letter(topic="name"))
+
+    changed = letters.change(filed.id, lambda before: replace(before, cause="remote_rejected", topic="INN"))
+
+    assert letters.page(Selection(entity="contact", cause="remote_rejected")) == ([changed], None)
+    assert letters.count(Selection(cause="field_conflict")) == 0
+    assert [(group.cause, group.topic, group.count) for group in letters.groups()] == [("remote_rejected", "INN", 1)]
+
+
+def test_there_is_nothing_to_change_in_a_letter_that_is_gone(letters: Any) -> None:
+    assert letters.change("unknown", lambda before: replace(before, message="never")) is None
+
+
+def test_change_that_raises_changes_nothing(letters: Any) -> None:
+    filed = letters.add(letter())
+
+    with pytest.raises(RecordBusy):
+        letters.change(filed.id, refuse)
+
+    assert letters.get(filed.id) == filed
+
+
+def refuse(before: DeadLetter) -> DeadLetter:
+    raise RecordBusy(before.id)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"id": "other"}, {"record": COMPANY}, {"partner": COUNTERPARTY}, {"entity": "deal"}, {"first_at": at(1)}],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_change_does_not_make_another_letter_of_it(letters: Any, changed: dict[str, Any]) -> None:
+    filed = letters.add(letter())
+
+    with pytest.raises(ValueError, match=next(iter(changed))):
+        letters.change(filed.id, lambda before: replace(before, **changed))
+
+    assert letters.page() == ([filed], None)
+
+
 def test_pages_are_oldest_first_and_survive_removals(letters: Any) -> None:
     filed = [
         letters.add(letter(record=bitrix24_ref(RecordType.CONTACT, number), first_at=at(number // 3)))
@@ -186,7 +312,7 @@ def test_pages_are_oldest_first_and_survive_removals(letters: Any) -> None:
     expected = [item.id for item in sorted(filed, key=lambda item: (item.first_at, item.id))]
 
     first, cursor = letters.page(limit=3)
-    letters.remove(first[-1].id)
+    letters.take(first[-1].id)
     second, cursor = letters.page(after=cursor, limit=3)
     third, end = letters.page(after=cursor, limit=3)
 
@@ -194,22 +320,10 @@ def test_pages_are_oldest_first_and_survive_removals(letters: Any) -> None:
     assert end is None
 
 
-def test_pages_of_one_cause(letters: Any) -> None:
-    for number in range(6):
-        cause = "link_broken" if number % 2 else "field_conflict"
-        letters.add(letter(record=bitrix24_ref(RecordType.CONTACT, number), first_at=at(number), cause=cause))
-
-    first, cursor = letters.page(cause="link_broken", limit=2)
-    rest, end = letters.page(cause="link_broken", after=cursor, limit=2)
-
-    assert [item.record.id for item in first + rest if item.record] == ["1", "3", "5"]
-    assert end is None
-    assert letters.count_by_cause() == {"field_conflict": 3, "link_broken": 3}
-
-
-def test_cursor_that_is_none_of_ours_is_refused(letters: Any) -> None:
+@pytest.mark.parametrize("selection", [Selection(), Selection(ids=("a", "b"))])
+def test_cursor_that_is_none_of_ours_is_refused(letters: Any, selection: Selection) -> None:
     with pytest.raises(ValueError, match="no cursor"):
-        letters.page(after="nonsense")
+        letters.page(selection, after="nonsense")
 
 
 def test_ids_sort_by_time_and_differ() -> None:
@@ -237,9 +351,9 @@ def test_one_of_many_rivals_removes(client: redis.Redis) -> None:
     for _ in range(20):
         filed = letters.add(letter())
 
-        removed = _at_once(4, lambda _, filed=filed: letters.remove(filed.id))
+        removed = _at_once(4, lambda _, filed=filed: letters.take(filed.id))
 
-        assert sorted(removed) == [False, False, False, True]
+        assert [taken for taken in removed if taken] == [filed]
 
 
 def test_rivals_file_one_letter_and_lose_no_event(client: redis.Redis) -> None:
@@ -257,6 +371,49 @@ def test_rivals_file_one_letter_and_lose_no_event(client: redis.Redis) -> None:
     assert replayed(letters, filed.id) == doorbell(seconds=7)
 
 
+def test_change_that_is_none_writes_nothing(client: redis.Redis) -> None:
+    letters = RedisDeadLetters(client=client)
+    filed = letters.add(letter())
+    written = client.hget("sync:dead:letters", filed.id)
+
+    assert letters.change(filed.id, lambda before: before) == filed
+    assert client.hget("sync:dead:letters", filed.id) == written
+
+
+def test_rivals_changes_are_all_made(client: redis.Redis) -> None:
+    letters = RedisDeadLetters(client=client)
+    filed = letters.add(letter())
+
+    def note(number: int) -> None:
+        deed = Deed(at=at(number), by=f"operator {number}", act=Act.REPLAYED)
+        letters.change(filed.id, lambda before: replace(before, deeds=(*before.deeds, deed)))
+
+    _at_once(8, note)
+
+    changed = letters.get(filed.id)
+    assert changed is not None
+    assert {deed.by for deed in changed.deeds} == {f"operator {number}" for number in range(8)}
+
+
+def test_change_begins_anew_where_another_came_between(client: redis.Redis) -> None:
+    """Two operators press at once: the second decides about what the first has left."""
+    letters = RedisDeadLetters(client=client)
+    filed = letters.add(letter())
+    seen: list[str] = []
+
+    def resend(before: DeadLetter) -> DeadLetter:
+        seen.append(before.run)
+        if len(seen) == 1:
+            letters.change(filed.id, lambda rivals: replace(rivals, run="the other's"))
+        return before if before.run else replace(before, run="mine")
+
+    changed = letters.change(filed.id, resend)
+
+    assert seen == ["", "the other's"]
+    assert changed is not None
+    assert changed.run == "the other's"
+
+
 def test_swap_whose_answer_was_lost_is_done_once(client: redis.Redis) -> None:
     """redis-py sends a command again when the connection breaks before its answer."""
     letters = RedisDeadLetters(client=client)
@@ -269,13 +426,13 @@ def test_swap_whose_answer_was_lost_is_done_once(client: redis.Redis) -> None:
     parked = letters.get(filed.id)
     assert parked is not None
     assert parked.waiting == 1
-    assert letters.remove(filed.id) is True
+    assert letters.take(filed.id) == parked
 
 
 def test_letters_never_expire(client: redis.Redis) -> None:
-    RedisDeadLetters(client=client).add(letter(partner=COUNTERPARTY))
+    RedisDeadLetters(client=client).add(letter(partner=COUNTERPARTY, words=("7707083893",)))
 
     kept = [key for key in client.scan_iter("sync:dead:*") if not key.startswith("sync:dead:swap:")]
 
-    assert len(kept) == 5
+    assert len(kept) == 11
     assert {client.ttl(key) for key in kept} == {-1}

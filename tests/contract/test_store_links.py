@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import redis
 
-from sync_worker.domain.identity import RecordType, System, bitrix24_ref, onec_ref
+from sync_worker.domain.identity import RecordRef, RecordType, System, bitrix24_ref, onec_ref
 from sync_worker.domain.link import Link
 from sync_worker.store.links import RedisLinks
 from tests.contract.store_worlds import COMPANY, CONTACT, COUNTERPARTY, OTHER_COUNTERPARTY, STORES, UUID
@@ -69,6 +69,48 @@ def test_tombstone_gives_way_to_a_new_link(links: Any) -> None:
 
     assert links.find(COUNTERPARTY) is None
     assert links.find(CONTACT).deleted_in is None
+
+
+@pytest.mark.parametrize("buried_in", [None, *System])
+def test_forgotten_records_are_strangers(links: Any, buried_in: System | None) -> None:
+    link = Link(bitrix24=CONTACT, onec=COUNTERPARTY)
+    links.save(link.bury(buried_in) if buried_in else link)
+    links.save(Link(bitrix24=COMPANY, onec=OTHER_COUNTERPARTY))
+
+    links.forget(link)
+    links.forget(link)
+
+    assert links.find(CONTACT) is links.find(COUNTERPARTY) is None
+    assert links.count() == 1
+
+
+@pytest.mark.parametrize("kept", [(CONTACT, OTHER_COUNTERPARTY), (COMPANY, COUNTERPARTY)])
+def test_records_that_have_new_partners_are_not_forgotten(links: Any, kept: tuple[RecordRef, RecordRef]) -> None:
+    link = Link(bitrix24=CONTACT, onec=COUNTERPARTY)
+    links.save(link)
+    newer = Link(bitrix24=kept[0], onec=kept[1])
+    links.save(newer)
+
+    links.forget(link)
+
+    assert links.find(kept[0]) == links.find(kept[1]) == newer
+
+
+@pytest.mark.parametrize(
+    ("half", "key", "other"),
+    [("bitrix24", CONTACT.key, OTHER_COUNTERPARTY.key), ("onec", COUNTERPARTY.key, COMPANY.key)],
+)
+def test_link_of_which_one_half_is_another_is_not_forgotten(
+    client: redis.Redis, half: str, key: str, other: str
+) -> None:
+    links = RedisLinks(client=client)
+    link = Link(bitrix24=CONTACT, onec=COUNTERPARTY)
+    links.save(link)
+    client.hset(f"sync:link:{half}", key, other)
+
+    links.forget(link)
+
+    assert client.hlen("sync:link:bitrix24") == client.hlen("sync:link:onec") == 1
 
 
 def test_owner_of_a_part_is_remembered(links: Any) -> None:

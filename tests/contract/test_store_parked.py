@@ -40,6 +40,14 @@ def test_longest_waiting_are_released_first(parked: Any) -> None:
     assert parked.count() == 4
 
 
+def test_parked_event_can_be_looked_at(parked: Any) -> None:
+    park(parked, doorbell(), seconds=10)
+
+    assert parked.find(doorbell().entity, doorbell().record) == (at(10), "the budget is spent")
+    assert parked.find(doorbell().entity, COMPANY) is None
+    assert parked.release(at(10), limit=10) == [doorbell()]
+
+
 def test_forgotten_event_is_gone(parked: Any) -> None:
     park(parked, doorbell(), seconds=0)
     (event,) = parked.release(at(1), limit=10)

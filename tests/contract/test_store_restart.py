@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,20 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from sync_worker.domain.identity import EntityKind, RecordType, bitrix24_ref
+from sync_worker.domain.letter import Act, Deed, ReplayRun, Selection
 from sync_worker.domain.link import Link, Memory
+from sync_worker.domain.story import StoryEntry
 from sync_worker.errors import RecordBusy, StoreUnavailable
+from sync_worker.store.audit import RedisAudit
 from sync_worker.store.client import connect
 from sync_worker.store.dead_letters import RedisDeadLetters
 from sync_worker.store.links import RedisLinks
 from sync_worker.store.locks import RedisLocks
 from sync_worker.store.memories import RedisMemories
 from sync_worker.store.parked import RedisParked
+from sync_worker.store.replays import RedisReplays
 from sync_worker.store.slots import Slots
+from sync_worker.store.stories import RedisStories
 from tests.contract.store_worlds import COMPANY, CONTACT, COUNTERPARTY, at, doorbell, eventually, letter
 from tests.services import RedisServer, free_port
 
@@ -63,12 +69,37 @@ def test_everything_is_there_after_a_crash_of_the_server(server: RedisServer) ->
         assert links.find(COUNTERPARTY) == link
         assert links.find_owner(requisite) == COMPANY
         assert memories.get(EntityKind.CONTACT, CONTACT) == memory
-        blocking = letters.blocking(EntityKind.CONTACT, [COUNTERPARTY])
-        assert blocking is not None
-        assert (blocking.id, blocking.waiting) == (filed.id, 1)
+        found = letters.of_record(EntityKind.CONTACT, [COUNTERPARTY])
+        assert found is not None
+        assert (found.id, found.waiting) == (filed.id, 1)
         assert letters.count_by_cause() == {"field_conflict": 1}
-        assert letters.remove(filed.id)  # the server has forgotten the scripts: they are told again
+        assert letters.take(filed.id) == found  # the server has forgotten the scripts: they are told again
         assert parked.release(at(1), limit=1) == [doorbell()]
+
+
+def test_office_goes_on_after_a_crash_of_the_server(server: RedisServer) -> None:
+    deed = Deed(at=at(5), by="anna", act=Act.REPLAYED, note="2 letters")
+    entry = StoryEntry(at=at(0), what="dead_letter")
+    with connect(server.url()) as client:
+        letters, audit, stories = RedisDeadLetters(client), RedisAudit(client), RedisStories(client)
+        replays = RedisReplays(client, now=lambda: at(60))
+        first = letters.add(letter(words=("7707083893",), topic="name"))
+        second = letters.add(letter(record=COMPANY, topic="name", first_at=at(1)))
+        run = ReplayRun(id="r", by="anna", at=at(5), selection=Selection(cause="field_conflict"), total=0)
+        replays.start(run)
+        replays.sent("r", first.id, at=at(5))
+        audit.note(deed)
+        stories.tell(CONTACT, entry)
+
+        kill_settled(server, client)
+        server.start()
+
+        assert letters.search("7707083893") == [first]
+        assert [group.count for group in letters.groups()] == [2]
+        assert replays.unfinished() == [replace(run, total=2, pending=1, under_way=1)]
+        assert replays.next("r", limit=9) == [second.id]
+        assert audit.page() == ([deed], None)
+        assert stories.read(CONTACT) == [entry]
 
 
 def test_lock_is_still_held_after_a_restart(server: RedisServer) -> None:
@@ -148,7 +179,14 @@ def test_absent_server_is_said_in_our_own_words_without_its_address() -> None:
         "save": lambda: RedisLinks(client).save(Link(bitrix24=CONTACT, onec=COUNTERPARTY)),
         "get": lambda: RedisMemories(client).get(EntityKind.CONTACT, CONTACT),
         "add": lambda: RedisDeadLetters(client).add(letter()),
-        "remove": lambda: RedisDeadLetters(client).remove("x"),
+        "take": lambda: RedisDeadLetters(client).take("x"),
+        "change": lambda: RedisDeadLetters(client).change("x", lambda filed: filed),
+        "search": lambda: RedisDeadLetters(client).search("x"),
+        "forget": lambda: RedisLinks(client).forget(Link(bitrix24=CONTACT, onec=COUNTERPARTY)),
+        "next": lambda: RedisReplays(client).next("r", limit=1),
+        "cancel": lambda: RedisReplays(client).cancel("r", by="anna", at=at(0)),
+        "note": lambda: RedisAudit(client).note(Deed(at=at(0), by="anna", act=Act.REPLAYED)),
+        "tell": lambda: RedisStories(client).tell(CONTACT, StoryEntry(at=at(0), what="echo")),
         "count_by_cause": lambda: RedisDeadLetters(client).count_by_cause(),
         "park": lambda: RedisParked(client).park(doorbell(), ready_at=at(0), reason=""),
         "release": lambda: RedisParked(client).release(at(0), limit=1),

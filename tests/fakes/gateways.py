@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from sync_worker.domain.identity import EntityKind, RecordRef, RecordType, System, bitrix24_ref, onec_ref
 from sync_worker.domain.rules import Kind
+from sync_worker.domain.values import decimal_or_zero
 from sync_worker.entities.contact import CounterpartyRecord, MatchKeys, bitrix24_type
 from sync_worker.entities.deal import Deal
 from sync_worker.entities.invoice import Invoice, InvoiceCard
 from sync_worker.entities.lead import Lead
 from sync_worker.entities.results import Upserted
-from sync_worker.errors import LinkBroken, OrderLocked, VersionMoved
+from sync_worker.errors import AmbiguousMatch, LinkBroken, OrderLocked, StageRefused, VersionMoved
 
 CARD_FIELDS = ("name", "phones", "emails", "responsible", "comment")  # what a card holds before it has a requisite
 
@@ -116,18 +118,25 @@ class FakeCounterpartySide(Remote):
                 if not record.is_ours and (record.other_ref == named or _may_match(keys, record))
             ]
 
-    def create(self, record: CounterpartyRecord) -> CounterpartyRecord:
+    def create(self, record: CounterpartyRecord, *, not_duplicate_of: Collection[str] = ()) -> CounterpartyRecord:
         with self._called("create"):
             named = self._name_of(record.ref)
             if self.system is System.ONEC:
                 known = next((one for one in self.records.values() if one.other_ref == named), None)
+                if known is None:
+                    self._refuse_double(record.fields, not_duplicate_of)
                 return known or self._write(replace(self._new(record), fields=self._known(record.fields)))
             card = {name: record.fields[name] for name in CARD_FIELDS if name in record.fields}
             blank = {name: [] if name == "addresses" else None for name in record.fields if name not in card}
             return self._write(replace(self._new(record), fields={**blank, **self._known(card)}))
 
     def update(
-        self, current: CounterpartyRecord, changes: Mapping[str, Any], *, source: CounterpartyRecord
+        self,
+        current: CounterpartyRecord,
+        changes: Mapping[str, Any],
+        *,
+        source: CounterpartyRecord,
+        relink: bool = False,
     ) -> CounterpartyRecord:
         if not current.is_whole:
             raise ValueError(f"of {current.ref} only the card was read: nothing can be written with that")
@@ -138,10 +147,32 @@ class FakeCounterpartySide(Remote):
             stored = self.records[current.ref]
             if self.system is System.ONEC and stored.version != current.version:
                 raise VersionMoved(f"{current.ref} is at {stored.version}")
+            if self.system is System.ONEC:
+                self._take_link(stored, named, relink=relink)
             kind = Kind(changes.get("kind", stored.kind))
             fields = {name: value for name, value in changes.items() if name != "kind"}
             known = {**stored.fields, **self._known(fields)}
             return self._write(replace(stored, kind=kind, fields=known, other_ref=named))
+
+    def _refuse_double(self, fields: Mapping[str, Any], allowed: Collection[str]) -> None:
+        """1C makes no second one of an ИНН and КПП, nor of an ИНН that comes without КПП, unless both are meant."""
+        inn, kpp = fields.get("inn"), fields.get("kpp")
+        doubles = [
+            ref
+            for ref, one in self.records.items()
+            if inn and not one.is_deleted and one.fields.get("inn") == inn and kpp in (None, one.fields.get("kpp"))
+        ]
+        if {ref.id for ref in doubles} - set(allowed):
+            raise AmbiguousMatch("a counterparty with this inn is there already", candidates=tuple(map(str, doubles)))
+
+    def _take_link(self, stored: CounterpartyRecord, named: str, *, relink: bool) -> None:
+        """A link that is taken moves by a person's decision only; who loses it is left unlinked."""
+        others = [one for one in self.records.values() if one.other_ref == named and one.ref != stored.ref]
+        taken = [stored, *others] if stored.other_ref not in (None, named) else others
+        if taken and not relink:
+            raise AmbiguousMatch("the link is taken", candidates=tuple(str(one.ref) for one in taken))
+        for loser in others:
+            self._write(replace(loser, other_ref=None))
 
     def owner_of(self, requisite: RecordRef) -> RecordRef | None:
         with self._called("owner_of"):
@@ -198,7 +229,10 @@ class FakeLeads(Remote):
 
 
 class FakeDeals(Remote):
-    """Port Deals. `sticky` deals stay at their stage, as those with an unfilled required field do."""
+    """Port Deals. `sticky` deals stay at their stage, as those do that a robot moves back at once.
+
+    `refusals` are raised by moves to their stages, such as the RequiredFieldEmpty of a field that is blank.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -206,6 +240,7 @@ class FakeDeals(Remote):
         self.history: dict[RecordRef, tuple[tuple[str, datetime], ...]] = {}
         self.comments: list[tuple[RecordRef, str]] = []
         self.sticky: set[RecordRef] = set()
+        self.refusals: dict[str, StageRefused] = {}
 
     def read(self, ref: RecordRef) -> Deal | None:
         with self._called("read"):
@@ -223,6 +258,8 @@ class FakeDeals(Remote):
 
     def move(self, ref: RecordRef, stage: str) -> str:
         with self._called("move"):
+            if stage in self.refusals:
+                raise self.refusals[stage]
             if ref not in self.sticky:
                 self.records[ref] = replace(self.records[ref], stage=stage)
             return self.records[ref].stage
@@ -270,6 +307,7 @@ class FakeOnecDocuments(Remote):
         self.locked: set[str] = set()
         self.marked: set[str] = set()
         self.has_numbers = True
+        self.totals: dict[str, Decimal] = {}  # external id -> what 1C makes of it, where that is not what was sent
         self._writes = 0
 
     def upsert_lead(self, external_id: str, fields: Mapping[str, Any], *, known: RecordRef | None) -> Upserted:
@@ -279,6 +317,13 @@ class FakeOnecDocuments(Remote):
     def upsert_order(self, external_id: str, fields: Mapping[str, Any], *, known: RecordRef | None) -> Upserted:
         with self._called("upsert_order"):
             return self._upsert(RecordType.ORDER, external_id, fields, known)
+
+    def order_total(self, ref: RecordRef) -> Decimal | None:
+        with self._called("order_total"):
+            for external_id, (known, fields) in self.documents.items():
+                if known == ref and external_id not in self.marked:
+                    return self.totals.get(external_id, decimal_or_zero(fields.get("amount")))
+            return None
 
     def _upsert(
         self, type_: RecordType, external_id: str, fields: Mapping[str, Any], known: RecordRef | None

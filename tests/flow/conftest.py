@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sync_worker.bootstrap import build_worker
+from sync_worker.bootstrap import build_office, build_worker
 from sync_worker.settings import load_settings
 from tests.flow.world import TOKEN, FlowWorld
 from tests.sandbox import onec_peer, portal_peer
@@ -61,7 +61,9 @@ def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, redis_url: str) 
                 monkeypatch.setenv(name, value)
             monkeypatch.chdir(tmp_path)
             read = load_settings()
-            world = FlowWorld(portal, onec, lambda **how: build_worker(read, **how))
+            world = FlowWorld(
+                portal, onec, lambda **how: build_worker(read, **how), lambda **how: build_office(read, **how)
+            )
             world.events()  # the portal's own company is no news
             return world
 

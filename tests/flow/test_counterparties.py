@@ -125,7 +125,7 @@ def test_both_changed_a_shared_field_then_a_person_decides_and_it_is_replayed(wo
     world.portal_form(f"companies/{ref.id}", title="ООО Ромашка-Б")
     world.drain()
     assert len(world.letters()) == 1  # later events wait behind it
-    world.worker.replay(letter)
+    world.replay(letter)
     world.drain()
     assert world.letters() == []
     world.assert_at_rest()

@@ -101,7 +101,7 @@ def test_deal_of_nobody_waits_for_a_person_and_goes_when_it_has_somebody(world):
     world.portal_form(f"deals/{deal.id}", company_id=world.company(inn=INN).id)
     world.drain()
     assert world.in_onec("orders") == []  # later events wait behind the letter
-    world.worker.replay(letter)
+    world.replay(letter)
     world.drain()
     assert len(world.in_onec("orders")) == 1
     assert world.letters() == []
@@ -157,9 +157,9 @@ class TestStatuses:
         world.onec.by_hand(f"orders/{order['ref']}", status="КОтгрузке")
         world.drain()
         (letter,) = world.letters()
-        assert letter.cause == "stage_refused"
+        assert letter.cause == "required_field"
         world.portal_form(f"deals/{deal.id}", comments="Заполнено")
-        world.worker.replay(letter)
+        world.replay(letter)
         world.drain()
         assert world.letters() == []
         assert world.in_portal("deal", deal.id)["STAGE_ID"] == "FINAL_INVOICE"

@@ -116,10 +116,10 @@ class LosingSide:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._side, name)
 
-    def create(self, record: Any) -> Any:
+    def create(self, record: Any, **how: Any) -> Any:
         if self._faults:
             self._faults.pop().replace("reset_after:/counterparties=1x1")
-        return self._side.create(record)
+        return self._side.create(record, **how)
 
 
 def test_counterparty_in_1c_whose_answer_was_lost_is_made_once(world):
@@ -183,7 +183,7 @@ def test_lasting_failure_becomes_a_letter_by_its_age(world):
     (letter,) = world.letters()
     assert (letter.cause, letter.record) == ("remote_unavailable", news.record)
     world.onec.base.faults.replace("")
-    world.worker.replay(letter)
+    world.replay(letter)
     world.drain()
     assert_made_once(world, make_company)
 

@@ -17,6 +17,7 @@ from ingress.onec import read_events
 from sync_worker.contract import Change, ChangeEvent, new_trace
 from sync_worker.domain.identity import EntityKind, RecordRef, RecordType, bitrix24_ref
 from sync_worker.domain.letter import DeadLetter
+from sync_worker.sync.office import DeadLetterOffice
 from sync_worker.sync.retry_policy import WaitFor
 from sync_worker.sync.worker import SyncWorker, after_failure
 from tests.sandbox import onec_peer, portal_peer
@@ -61,13 +62,20 @@ class Count:
 
 
 class FlowWorld:
-    def __init__(self, portal: portal_peer.Peer, onec: onec_peer.Peer, build: Callable[..., SyncWorker]) -> None:
+    def __init__(
+        self,
+        portal: portal_peer.Peer,
+        onec: onec_peer.Peer,
+        build: Callable[..., SyncWorker],
+        build_office: Callable[..., DeadLetterOffice],
+    ) -> None:
         self.portal = portal
         self.onec = onec
         self.clock = MovableClock()
         self.queue: list[ChangeEvent] = []  # what the worker itself sent
         self._build = build
         self.worker = self.new_worker()
+        self.office = build_office(send_task=self._send_task, clock=self.clock)
         self._portal_seen = 0
         self._onec_seen = 0
         self._handled: dict[tuple[Any, ...], ChangeEvent] = {}
@@ -142,6 +150,9 @@ class FlowWorld:
 
     def letters(self) -> list[DeadLetter]:
         return self.worker.letters.page()[0]
+
+    def replay(self, letter: DeadLetter) -> None:
+        self.office.replay_one(letter.id, by="operator")
 
     @contextmanager
     def counted(self) -> Iterator[Count]:

@@ -158,7 +158,7 @@ def test_what_waits_is_counted(client: FlaskClient, store: redis.Redis) -> None:
     letters = RedisDeadLetters(store)
     letters.add(letter())
     gone = letters.add(letter(record=COMPANY, cause="order_locked"))
-    letters.remove(gone.id)
+    letters.take(gone.id)
 
     found = _samples(client)
 

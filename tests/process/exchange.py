@@ -179,14 +179,15 @@ class Exchange:
         """Start Flower behind a login; return its address."""
         port = free_port()
         self.environment["FLOWER_BASIC_AUTH"] = auth
-        self._celery("flower", ["--address=127.0.0.1", f"--port={port}"], ready="Registered tasks")
+        self._celery("desk", ["--address=127.0.0.1", f"--port={port}"], ready="Registered tasks", log_name="flower")
         url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: self._is_up(f"{url}/healthcheck"), what="Flower answers")
+        wait_until(lambda: self._is_up(f"{url}/healthcheck", auth), what="Flower answers")
         return url
 
-    def _is_up(self, url: str) -> bool:
+    def _is_up(self, url: str, auth: str) -> bool:
+        user, _, password = auth.partition(":")
         try:
-            return self.http.get(url, timeout=2).ok
+            return self.http.get(url, auth=(user, password), timeout=2).ok
         except requests.ConnectionError:
             return False
 

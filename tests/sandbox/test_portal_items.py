@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sandbox.portal import PortalSettings
 from sandbox.portal.names import user_field_name, user_field_names
 from tests.sandbox.portal_peer import FakeClock, running, sample
 
@@ -181,6 +182,43 @@ def test_contact_may_not_end_up_without_any_name(peer):
     answer = peer.refused("crm.item.update", entityTypeId=3, id=1, fields={"name": ""})
     assert answer[:2] == (400, "CRM_FIELD_ERROR_REQUIRED")
     assert peer.call("crm.contact.get", id=1)["NAME"] == "Анна"
+
+
+def test_field_is_required_from_a_stage_on_but_not_of_who_gives_up():
+    with running(required_from_stage={"EXECUTING": ("COMMENTS",)}) as peer:
+        peer.item(2, title="Шкаф")
+        peer.call("crm.item.update", entityTypeId=2, id=1, fields={"stageId": "PREPARATION"})
+        for stage in ("EXECUTING", "FINAL_INVOICE", "WON"):
+            answer = peer.refused("crm.item.update", entityTypeId=2, id=1, fields={"stageId": stage})
+            assert answer == (400, "CRM_FIELD_ERROR_REQUIRED", 'The "Comments" field is required')
+        peer.call("crm.item.update", entityTypeId=2, id=1, fields={"stageId": "LOSE"})
+        told = peer.call("crm.item.update", entityTypeId=2, id=1, fields={"stageId": "WON", "comments": "x"})
+        assert told["item"]["stageId"] == "WON"
+
+
+def test_stage_of_another_pipeline_is_ignored_by_portals_that_do():
+    with running(foreign_stage="ignored") as peer:
+        peer.item(2, title="Шкаф", stageId="EXECUTING")
+        for stage in ("C1:WON", "NO_SUCH_STAGE"):
+            told = peer.call("crm.item.update", entityTypeId=2, id=1, fields={"stageId": stage, "title": stage})
+            assert (told["item"]["stageId"], told["item"]["title"]) == ("EXECUTING", stage)
+        assert peer.item(2, title="x", stageId="NO_SUCH_STAGE")["stageId"] == "NEW"
+
+
+def test_habit_with_foreign_stages_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="foreign_stage"):
+        PortalSettings(foreign_stage="shrugged")
+
+
+def test_mandatory_user_field_is_checked_when_a_record_is_made_and_when_it_is_emptied(peer):
+    declared = {"USER_TYPE_ID": "string", "FIELD_NAME": "REGION", "MANDATORY": "Y"}
+    peer.call("crm.company.userfield.add", fields=declared)
+    answer = peer.refused("crm.item.add", entityTypeId=4, fields={"title": "x"})
+    assert answer == (400, "CRM_FIELD_ERROR_REQUIRED", 'The "UF_CRM_REGION" field is required')
+    assert peer.refused("crm.company.add", fields={"TITLE": "x"})[1] == "ERROR_CORE"
+    company_id = peer.call("crm.company.add", fields={"TITLE": "x", "UF_CRM_REGION": "77"})
+    peer.call("crm.company.update", id=company_id, fields={"TITLE": "y"})
+    assert peer.refused("crm.company.update", id=company_id, fields={"UF_CRM_REGION": ""})[1] == "ERROR_CORE"
 
 
 def test_stage_change_is_refused_for_unfilled_required_fields():

@@ -61,7 +61,7 @@ def test_defaults() -> None:
     assert (settings.redis_url, settings.broker_url) == ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/1")
     assert (settings.ingress_bind, settings.flower_bind) == ("127.0.0.1:8080", "127.0.0.1:5555")
     assert (settings.sync_config, settings.sync_var) == (Path("sync.toml"), Path("var"))
-    assert (settings.flower_basic_auth, settings.sentry_dsn) == ("", "")
+    assert (settings.flower_basic_auth, settings.sentry_dsn, settings.alert_webhook_url) == ("", "", "")
     assert settings.portal_origin == "https://portal.example"
 
 
@@ -185,6 +185,21 @@ def test_the_webhook_is_held_to_https_as_well() -> None:
     assert "secret99" not in fault
 
 
+def test_so_is_the_webhook_of_alerts() -> None:
+    (fault,) = faults(ALERT_WEBHOOK_URL="http://chat.example/hooks/secret-of-the-chat")
+
+    assert fault.startswith("ALERT_WEBHOOK_URL: http://")
+    assert "secret-of-the-chat" not in fault
+
+
+@pytest.mark.parametrize("url", ["chat.example/hooks/secret99", "ftp://chat.example/secret99", "https:///secret99"])
+def test_a_webhook_of_alerts_of_another_shape_is_refused_without_being_shown(url: str) -> None:
+    (fault,) = faults(ALERT_WEBHOOK_URL=url)
+
+    assert fault.startswith("ALERT_WEBHOOK_URL: must be the address of a chat's incoming webhook")
+    assert "secret99" not in fault
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
@@ -202,6 +217,7 @@ def test_the_webhook_is_held_to_https_as_well() -> None:
         ("INGRESS_BIND", ":8080", "HOST:PORT"),
         ("FLOWER_BIND", "127.0.0.1:99999", "HOST:PORT"),
         ("LOG_LEVEL", "loud", "DEBUG"),
+        ("SENTRY_DSN", "https://sentry.example/1", "https://key@host/number"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_it_should_be(name: str, value: str, words: str) -> None:
@@ -219,6 +235,7 @@ SECRET_ENVIRONMENT = {
     "BROKER_URL": "amqp://user:broker-password@rabbit/sync",
     "FLOWER_BASIC_AUTH": "first:flower-one,second:flower-two",
     "SENTRY_DSN": "https://sentry-key@sentry.example/1",
+    "ALERT_WEBHOOK_URL": "https://chat.example/services/T0KEN/key-of-the-chat?sig=signature-of-it&v=2",
 }
 SECRETS = {
     "abcdef0123456789",
@@ -231,6 +248,9 @@ SECRETS = {
     "flower-one",
     "flower-two",
     "https://sentry-key@sentry.example/1",
+    "https://chat.example/services/T0KEN/key-of-the-chat?sig=signature-of-it&v=2",
+    "key-of-the-chat",
+    "signature-of-it",
 }
 
 

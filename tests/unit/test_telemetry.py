@@ -6,10 +6,7 @@ import json
 import logging
 import subprocess
 import sys
-import threading
-import zlib
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -21,7 +18,7 @@ from hypothesis import strategies as st
 
 from sync_worker.domain.rules import BudgetRules, CounterpartyRules, InvoiceRules, ReconcileRules, Rules
 from sync_worker.settings import Plan, Settings
-from sync_worker.telemetry import MASK, configure_logging, mask_all, masker
+from sync_worker.telemetry import MASK, Pace, configure_logging, mask_all, masker
 
 ROOT = Path(__file__).parents[2]
 WEBHOOK_SECRET = "abcdef0123456789"
@@ -49,6 +46,7 @@ def make_settings(*, sentry_dsn: str = "") -> Settings:
         sync_config=Path("sync.toml"),
         sync_var=Path("var"),
         sentry_dsn=sentry_dsn,
+        alert_webhook_url="",
         log_level="INFO",
         rules=Rules(
             counterparties=CounterpartyRules(owners={}),
@@ -211,67 +209,30 @@ def test_a_line_carries_what_is_bound_to_its_event(capsys: pytest.CaptureFixture
     assert (line["trace"], line["outcome"]) == ("abc", "created")
 
 
-# --- Sentry ----------------------------------------------------------------------------------------------------------
-
-REPORT = """
-import logging, sys
-import sentry_sdk
-from sync_worker.telemetry import init_sentry
-from tests.unit.test_telemetry import call_the_portal, make_settings
-
-init_sentry(make_settings(sentry_dsn=sys.argv[1]))
-try:
-    call_the_portal()
-except ConnectionError as error:
-    sentry_sdk.capture_exception(error)
-sentry_sdk.flush(10)
-"""
-
-
-@pytest.fixture
-def sentry() -> Iterator[tuple[str, list[bytes]]]:
-    """A server that takes reports: its DSN, and what it was sent."""
-    received: list[bytes] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            is_gzip = self.headers.get("Content-Encoding") == "gzip"
-            received.append(zlib.decompress(body, wbits=31) if is_gzip else body)
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        serving.start()
-        yield f"http://sentry-key@127.0.0.1:{server.server_port}/1", received
-        server.shutdown()
-        serving.join()
-
-
-def test_a_report_to_sentry_holds_no_secret(sentry: tuple[str, list[bytes]], tmp_path: Path) -> None:
-    dsn, received = sentry
-
-    subprocess.run(
-        [sys.executable, "-c", REPORT, dsn], env={"PYTHONPATH": str(ROOT)}, cwd=tmp_path, check=True, timeout=60
-    )
-
-    report = b"\n".join(received).decode()
-    assert "/rest/1/***/crm.deal.get, password ***" in report
-    assert WEBHOOK_SECRET not in report
-    assert "odd signs" not in report
+# --- Sentry (what a process tells it: tests/process/test_sentry.py) ---------------------------------------------------
 
 
 def test_without_a_dsn_sentry_is_not_even_imported(tmp_path: Path) -> None:
     script = (
-        "import sys; from sync_worker.telemetry import init_sentry; from tests.unit.test_telemetry import *;"
-        "init_sentry(make_settings()); sys.exit('sentry_sdk' in sys.modules)"
+        "import sys; from sync_worker.telemetry import *; from sync_worker.errors import ShutOut;"
+        "from tests.contract.store_worlds import letter; from tests.unit.test_telemetry import make_settings;"
+        "init_sentry(make_settings()); report_letter(letter()); report_fault(ShutOut('x'));"
+        "sys.exit('sentry_sdk' in sys.modules)"
     )
 
     done = subprocess.run([sys.executable, "-c", script], env={"PYTHONPATH": str(ROOT)}, cwd=tmp_path, check=False)
 
     assert done.returncode == 0
+
+
+def test_the_same_thing_is_let_through_once_in_a_while() -> None:
+    now = 0.0
+    pace = Pace(every_seconds=10, monotonic=lambda: now)
+
+    first = [pace.is_due("one"), pace.is_due("one"), pace.is_due("other")]
+    now = 9.9
+    second = [pace.is_due("one"), pace.is_due("other")]
+    now = 10.0
+    third = [pace.is_due("one"), pace.is_due("one")]
+
+    assert (first, second, third) == ([True, False, True], [False, False], [True, False])

@@ -25,6 +25,10 @@ def live_lane() -> Lane:
     return Lane.LIVE
 
 
+def nobody_listens(_call: str) -> None:
+    """What a call is told to where no story is written."""
+
+
 class Bitrix24Client:
     """One portal. Thread-safe: tasks that run at once share it, and their calls leave together."""
 
@@ -35,11 +39,13 @@ class Bitrix24Client:
         governor: Governor,
         http: requests.Session,
         lane: Callable[[], Lane] = live_lane,
+        told: Callable[[str], None] = nobody_listens,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`lane` says for whom the calling thread works."""
+        """`lane` says for whom the calling thread works; `told` hears each method that it calls."""
         transport = Transport(webhook_url=webhook_url, http=http)
         self._lane = lane
+        self._told = told
         self._sleep = sleep
         self._lines = {
             one: Departures(lane=one, transport=transport, governor=governor, sleep=sleep).line for one in Lane
@@ -63,6 +69,8 @@ class Bitrix24Client:
         """
         if not 0 < len(commands) <= MAX_BATCH:
             raise ValueError(f"a batch holds 1 to {MAX_BATCH} commands, not {len(commands)}")
+        for command in commands.values():
+            self._told(command.method)
         group = Group(commands=commands, halt=halt)
         lane = self._lane()
         batch = self._leave(group, lane)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sync_worker.domain.identity import RecordRef, RecordType, bitrix24_ref
 from sync_worker.domain.rules import Kind
+from sync_worker.domain.values import normalise_code
 from sync_worker.entities.contact import CounterpartyRecord, MatchKeys, bitrix24_type
 from sync_worker.errors import LinkBroken, RemoteRejected
 from sync_worker.gateways.bitrix24.client import Bitrix24Client
@@ -101,14 +102,19 @@ class Bitrix24Counterparties:
                     refs[bitrix24_ref(type_, row["ID"])] = None
         for row in batch.get("inn") or []:
             owner_type = _TYPE_BY_ID.get(int(row["ENTITY_TYPE_ID"]))
-            if row.get("RQ_INN") == keys.inn and owner_type:
+            if normalise_code(row.get("RQ_INN")) == keys.inn and owner_type:
                 refs[bitrix24_ref(owner_type, row["ENTITY_ID"])] = None
         for id_ in (batch.get("email") or {}).get("CONTACT", []):
             refs[bitrix24_ref(RecordType.CONTACT, id_)] = None
         found = (self.read(ref) for ref in list(refs)[:MAX_CANDIDATES])
         return [record for record in found if record is not None and not record.is_ours]
 
-    def create(self, record: CounterpartyRecord) -> CounterpartyRecord:
+    def create(
+        self,
+        record: CounterpartyRecord,
+        *,
+        not_duplicate_of: Collection[str] = (),  # noqa: ARG002 (the portal looks for no duplicates)
+    ) -> CounterpartyRecord:
         """Only the card: its link is saved before requisite and addresses follow by `update`."""
         type_ = bitrix24_type(record.kind)
         responsible = self.directories.user_by_email(record.fields.get("responsible"))
@@ -120,7 +126,12 @@ class Bitrix24Counterparties:
         return created
 
     def update(
-        self, current: CounterpartyRecord, changes: Mapping[str, Any], *, source: CounterpartyRecord
+        self,
+        current: CounterpartyRecord,
+        changes: Mapping[str, Any],
+        *,
+        source: CounterpartyRecord,
+        relink: bool = False,  # noqa: ARG002 (the portal keeps whatever id is written into a card)
     ) -> CounterpartyRecord:
         """What was written is read back in the same request: the portal may have made something else of it.
 
@@ -264,7 +275,7 @@ def _write_addresses(current: CounterpartyRecord, changes: Mapping[str, Any], ki
     for address_kind in [name for name in ADDRESS_KINDS if before.get(name) != wanted.get(name)]:
         types = address_types(current.ref.type, kind, address_kind)
         for type_id in _types_to_write(types, rows, is_emptied=address_kind not in wanted):
-            fields = address_fields(type_id, wanted.get(address_kind, {}), requisite_id)
+            fields = address_fields(type_id, wanted.get(address_kind, {}), requisite_id, rows.get(type_id))
             verb = "update" if type_id in rows else "add"
             writes[f"write_address_{type_id}"] = Command(method=f"crm.address.{verb}", params={"fields": fields})
     return writes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from sync_worker.gateways.bitrix24.directories import Directories
 from sync_worker.gateways.bitrix24.reads import read_by_id
 from sync_worker.gateways.bitrix24.schemas import ONEC_ID_FIELD
 from sync_worker.gateways.bitrix24.schemas.deal import read_deal
+from sync_worker.gateways.bitrix24.stages import check_stage, deal_stages, stage_refusal
 
 DEAL_TYPE_ID = 2
 
@@ -80,14 +82,26 @@ class Bitrix24Deals:
             batch.get(key)
 
     def move(self, ref: RecordRef, stage: str) -> str:
+        """By crm.item.update, which has a code for an unfilled field and saves nothing where nothing differs."""
         batch = self.client.batch(
             {
-                "move": Command(method="crm.deal.update", params={"id": ref.id, "fields": {"STAGE_ID": stage}}),
+                "move": Command(
+                    method="crm.item.update",
+                    params={"entityTypeId": DEAL_TYPE_ID, "id": ref.id, "fields": {"stageId": stage}},
+                ),
                 "card": Command(method="crm.deal.get", params={"id": ref.id}),
             }
         )
         try:
             batch.get("move")
         except RemoteRejected as refusal:
-            raise StageRefused(f"{refusal} (stage {stage})") from refusal
-        return str(batch.get("card")["STAGE_ID"])
+            directory = _stages_of(batch.get("card"))
+            error = stage_refusal(self.client, refusal, stage=stage, directory=directory)
+            raise error or StageRefused(f"{refusal} (stage {stage})") from refusal
+        card = batch.get("card")
+        check_stage(self.client, after=str(card["STAGE_ID"]), wanted=stage, directory=_stages_of(card))
+        return str(card["STAGE_ID"])
+
+
+def _stages_of(card: Mapping[str, Any]) -> str:
+    return deal_stages(int(card.get("CATEGORY_ID") or 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from sync_worker.gateways.bitrix24.schemas.invoice import (
     smart_rows,
     stage_prefix,
 )
+from sync_worker.gateways.bitrix24.stages import OLD_INVOICE_STATUSES, check_stage, invoice_stages, stage_refusal
 
 OWNER_TYPE = "SI"  # product rows of a smart invoice
 PAGE_SIZE = 50
@@ -67,7 +69,11 @@ class SmartInvoices:
         wanted = {name: value for name, value in card.fields.items() if value and name != "rows"}
         fields = smart_fields(wanted, prefix=stage_prefix(category))
         fields |= {"xmlId": card.xml_id, "categoryId": category}
-        answer = self.client.call("crm.item.add", entityTypeId=SMART_INVOICE_TYPE_ID, fields=fields)
+        try:
+            answer = self.client.call("crm.item.add", entityTypeId=SMART_INVOICE_TYPE_ID, fields=fields)
+        except RemoteRejected as refusal:
+            self._explain(refusal, fields)
+            raise
         return bitrix24_ref(RecordType.INVOICE, answer["item"]["id"])
 
     def update(self, ref: RecordRef, current: InvoiceCard | None, card: InvoiceCard) -> bool:
@@ -84,11 +90,29 @@ class SmartInvoices:
         if not commands:
             return False
         batch = self.client.batch(commands)
-        for key in commands:
-            batch.get(key)
+        if "rows" in commands:
+            batch.get("rows")
+        try:
+            item = batch.get("item") or {}
+        except RemoteRejected as refusal:
+            self._explain(refusal, fields)
+            raise
         if "stage" in changes:
-            _check_stage(str((batch.get("item") or {}).get("item", {}).get("stageId")), prefix + changes["stage"], ref)
+            self._check_stage(str(item.get("item", {}).get("stageId")), fields["stageId"], ref)
         return True
+
+    def _explain(self, refusal: RemoteRejected, fields: Mapping[str, Any]) -> None:
+        """Errors: StageRefused where it is the stage that was refused."""
+        stage = fields.get("stageId")
+        if stage and (error := stage_refusal(self.client, refusal, stage=stage, directory=self._stages())):
+            raise error from refusal
+
+    def _check_stage(self, after: str, wanted: str, ref: RecordRef) -> None:
+        check_stage(self.client, after=after, wanted=wanted, directory=self._stages())
+        _refuse_other(after, wanted, ref)
+
+    def _stages(self) -> str:
+        return invoice_stages(self.directories.invoice_category(self.category))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,17 +137,33 @@ class OldInvoices:
         """With its rows: the old method refuses an invoice without them."""
         wanted = {name: value for name, value in card.fields.items() if value}
         fields = old_fields(wanted) | {"XML_ID": card.xml_id} | self._payer(card)
-        return bitrix24_ref(RecordType.INVOICE, self.client.call("crm.invoice.add", fields=fields))
+        try:
+            return bitrix24_ref(RecordType.INVOICE, self.client.call("crm.invoice.add", fields=fields))
+        except RemoteRejected as refusal:
+            self._explain(refusal, fields)
+            raise
 
     def update(self, ref: RecordRef, current: InvoiceCard | None, card: InvoiceCard) -> bool:
         changes = changed_fields(current, as_old(card))
         if not (fields := old_fields(changes)):
             return False
-        self.client.call("crm.invoice.update", id=ref.id, fields=fields)
+        try:
+            self.client.call("crm.invoice.update", id=ref.id, fields=fields)
+        except RemoteRejected as refusal:
+            self._explain(refusal, fields)
+            raise
         if "stage" in changes:
-            after = self.read(ref)
-            _check_stage(after.fields["stage"] if after else "", changes["stage"], ref)
+            found = self.read(ref)
+            after = str(found.fields["stage"]) if found else ""
+            check_stage(self.client, after=after, wanted=changes["stage"], directory=OLD_INVOICE_STATUSES)
+            _refuse_other(after, changes["stage"], ref)
         return True
+
+    def _explain(self, refusal: RemoteRejected, fields: Mapping[str, Any]) -> None:
+        """Errors: StageRefused where it is the status that was refused."""
+        stage = fields.get("STATUS_ID")
+        if stage and (error := stage_refusal(self.client, refusal, stage=stage, directory=OLD_INVOICE_STATUSES)):
+            raise error from refusal
 
     def _payer(self, card: InvoiceCard) -> dict[str, Any]:
         """PERSON_TYPE_ID and PAY_SYSTEM_ID are the portal's own numbers, and crm.invoice.add insists on both."""
@@ -158,7 +198,7 @@ def _the_one(ids: list[Any], xml_id: str) -> RecordRef | None:
     return bitrix24_ref(RecordType.INVOICE, ids[0]) if ids else None
 
 
-def _check_stage(after: str, wanted: str, ref: RecordRef) -> None:
+def _refuse_other(after: str, wanted: str, ref: RecordRef) -> None:
     if after != wanted:
         raise StageRefused(f"invoice {ref.id} stayed at stage {after or 'unknown'} instead of {wanted}")
 

@@ -6,6 +6,7 @@ empty, as it is in most old CRM methods. Source: reference/bitrix24, 1.3 (system
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,6 +25,11 @@ OPERATING_WAIT_SECONDS = 60  # one bucket of the ten-minute window
 OPERATING_LIMIT = "operation_time_limit"
 _NO_REST = "commercial plans"
 _NO_SUCH_TYPE = ("smart process not found", "смарт-процесс не найден")
+_FIELD_ERROR = "crm_field_error_"
+_REQUIRED = f"{_FIELD_ERROR}required"
+# crm.item.* has a code for it; the old methods say it in the portal's language, under ERROR_CORE or no code at all
+_SAYS_REQUIRED = re.compile(r"\bis required\b|обязательн|не заполнен|необходимо заполнить", re.IGNORECASE)
+_QUOTED = re.compile(r"[\"«“']([^\"»”']+)[\"»”']")
 
 
 def _rate_limited(text: str, _code: str) -> SyncError:
@@ -114,7 +120,23 @@ def problem_error(method: str, status: int, problem: Mapping[str, Any], *, is_wr
         return make(text, code)
     if status >= 500:
         return _unknown_if_written(RemoteUnavailable(text), is_write=is_write)
-    return RemoteRejected(text, code=code)
+    return RemoteRejected(text, code=code, field=_named_fields(code, description))
+
+
+def is_required_field(refusal: RemoteRejected) -> bool:
+    """True where a field has to be filled before the portal takes the record, or lets it stand at this stage."""
+    return _is_required(refusal.code, str(refusal))
+
+
+def _is_required(code: str, text: str) -> bool:
+    return code.lower() == _REQUIRED or (code.lower() in ("", "error_core") and bool(_SAYS_REQUIRED.search(text)))
+
+
+def _named_fields(code: str, description: str) -> str | None:
+    """The fields that a refusal names, as people see them on the card: The "Comments" field is required."""
+    if not (code.lower().startswith(_FIELD_ERROR) or _is_required(code, description)):
+        return None
+    return ", ".join(dict.fromkeys(name.strip() for name in _QUOTED.findall(description))) or None
 
 
 def _unknown_if_written(error: SyncError, *, is_write: bool) -> SyncError:

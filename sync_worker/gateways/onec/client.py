@@ -65,12 +65,16 @@ def live_lane() -> Lane:
     return Lane.LIVE
 
 
+def nobody_listens(_call: str) -> None:
+    """What a call is told to where no story is written."""
+
+
 class OnecClient:
     """One base. Thread-safe: tasks that run at once share it.
 
     `trace` gives the id that is sent as X-Trace-Id, such as a ContextVar's `get`, and `lane` says who waits for the
-    call; both are asked in the caller's thread. Without `cookies` each call has a session of its own, and only the
-    publication's own pool (reuseSessions="autouse") saves any.
+    call; `told` hears each call, such as "POST /orders". All three are asked in the caller's thread. Without `cookies`
+    each call has a session of its own, and only the publication's own pool (reuseSessions="autouse") saves any.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class OnecClient:
         cookies: SessionCookies | None = None,
         trace: Callable[[], str | None] = no_trace,
         lane: Callable[[], Lane] = live_lane,
+        told: Callable[[str], None] = nobody_listens,
     ) -> None:
         self._root = f"{url.rstrip('/')}/{SERVICE_PATH}"
         # as bytes: requests would encode a Cyrillic login as latin-1, and 1C expects UTF-8
@@ -97,6 +102,7 @@ class OnecClient:
         self._cookies = cookies
         self._trace = trace
         self._lane = lane
+        self._told = told
         self._batches = Batches(hold=self._hold, wait_seconds=timeouts.slot_seconds)
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -118,6 +124,7 @@ class OnecClient:
 
         Errors: as `post`; each item has its own.
         """
+        self._told(f"POST {path}")
         return self._batches.send(path, item, lane=self._lane(), trace=self._trace())
 
     def allow_items(self, max_items: int) -> None:
@@ -141,6 +148,7 @@ class OnecClient:
         self._http.close()
 
     def _run(self, call: Call, query: str, body: bytes | None) -> dict[str, Any]:
+        self._told(f"{call.method} {call.path}")
         with self._slots.hold(self._timeouts.slot_seconds, self._lane()):
             answer = self._send_in_session(call, query, body, trace=self._trace())
         return self._read(call, answer)

@@ -12,6 +12,7 @@ from sync_worker.gateways.onec.client import OnecClient
 from sync_worker.gateways.onec.schemas.contact import (
     can_be_sought,
     counterparty_from_state,
+    is_inn_shaped,
     read_counterparty,
     read_fields,
     show_counterparty,
@@ -39,12 +40,13 @@ class OnecCounterparties:
     def find(self, keys: MatchKeys, *, linked_to: RecordRef) -> list[CounterpartyRecord]:
         """The one that is linked already, though it be marked for deletion; else all that share the ИНН or an e-mail.
 
-        КПП is not asked for: a head office without one and a branch are both worth seeing.
+        КПП is not asked for: a head office without one and a branch are both worth seeing. An ИНН with a wrong check
+        digit is looked for like a good one; what has not even its shape stands on no card in 1C.
         """
         if linked := self._list({"external_id": linked_to.external_id, **WITH_DELETED}):
             return linked
         if keys.inn:
-            return self._list({"inn": keys.inn})
+            return self._list({"inn": keys.inn}) if is_inn_shaped(keys.inn) else []
         found = [record for email in keys.emails if can_be_sought(email) for record in self._list({"email": email})]
         return list({record.ref: record for record in found}.values())
 

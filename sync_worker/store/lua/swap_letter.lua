@@ -1,11 +1,13 @@
 -- Write or remove one dead letter with all its indexes, if it still is what the caller has read.
--- KEYS: letters, order, names, causes, the order within the cause it had, within the one it has now, the last swap
--- ARGV: id, content that was read or '', new content or '' to remove, time, cause, this swap's token,
---       how many of the names that follow it has now; the others are those it no longer has
+-- KEYS: letters, names, words, causes, groups by size, titles of groups, the last swap of this letter
+-- ARGV: id, content that was read or '', new content or '' to remove, time, cause, title of its group, this swap's token,
+--       where it has to stand, where it has to stand no more
+-- The last two are JSON, {names, words, orders, groups}: orders are the keys of sorted sets by time, groups are those
+-- of them that are a group's. These keys are in no KEYS, which a single Redis does not mind.
 -- Returns 1 where it was done, 0 where the caller has to read again.
-local letters, order, names, causes, order_before, order_now, last_swap = unpack(KEYS)
-local id, read, content, at, cause, token = unpack(ARGV, 1, 6)
-local kept = 7 + ARGV[7]
+local letters, names, words, causes, sizes, titles, last_swap = unpack(KEYS)
+local id, read, content, at, cause, title, token = unpack(ARGV, 1, 7)
+local has, gone = cjson.decode(ARGV[8]), cjson.decode(ARGV[9])
 
 local function owner(name)
   local found = redis.call('HGET', names, name)
@@ -18,32 +20,58 @@ if current ~= read then
   return is_repeated and 1 or 0
 end
 if read == '' then
-  for i = 8, kept do
-    if owner(ARGV[i]) then
+  for _, name in ipairs(has.names) do
+    if owner(name) then
       return 0 -- another worker has just filed one of this record
     end
   end
 end
 
-redis.call('SET', last_swap, token, 'EX', 600)
-redis.call('ZREM', order_before, id)
-for i = (content == '' and 8 or kept + 1), #ARGV do
-  if redis.call('HGET', names, ARGV[i]) == id then
-    redis.call('HDEL', names, ARGV[i])
+local function count(group)
+  local size = redis.call('ZCARD', group)
+  if size == 0 then
+    redis.call('ZREM', sizes, group)
+    redis.call('HDEL', titles, group)
+  else
+    redis.call('ZADD', sizes, size, group)
   end
+end
+
+redis.call('SET', last_swap, token, 'EX', 600)
+for _, name in ipairs(gone.names) do
+  if redis.call('HGET', names, name) == id then
+    redis.call('HDEL', names, name)
+  end
+end
+for _, word in ipairs(gone.words) do
+  redis.call('ZREM', words, word)
+end
+for _, order in ipairs(gone.orders) do
+  redis.call('ZREM', order, id)
+end
+for _, group in ipairs(gone.groups) do
+  count(group)
 end
 if content == '' then
   redis.call('HDEL', letters, id)
-  redis.call('ZREM', order, id)
   return 1
 end
-for i = 8, kept do
-  if not owner(ARGV[i]) then
-    redis.call('HSET', names, ARGV[i], id)
+
+for _, name in ipairs(has.names) do
+  if not owner(name) then
+    redis.call('HSET', names, name, id)
   end
 end
+for _, word in ipairs(has.words) do
+  redis.call('ZADD', words, 0, word)
+end
+for _, order in ipairs(has.orders) do
+  redis.call('ZADD', order, at, id)
+end
+for _, group in ipairs(has.groups) do
+  redis.call('HSET', titles, group, title)
+  count(group)
+end
 redis.call('HSET', letters, id, content)
-redis.call('ZADD', order, at, id)
-redis.call('ZADD', order_now, at, id)
 redis.call('SADD', causes, cause)
 return 1

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_worker.domain.merge import Baseline, Conflict, Plan, agreed, merge
+from sync_worker.domain.identity import System
+from sync_worker.domain.letter import Choice
+from sync_worker.domain.merge import Baseline, Fields, Plan, Why, merge
 from sync_worker.domain.rules import Owner
 
 B24, ONEC, SHARED = Owner.BITRIX24, Owner.ONEC, Owner.SHARED
@@ -27,6 +29,19 @@ def merged(
 def written(plan: Plan) -> tuple[Any, Any]:
     """(to Bitrix24, to 1C), "-" for nothing."""
     return plan.to_bitrix24.get("x", "-"), plan.to_onec.get("x", "-")
+
+
+def put_back(plan: Plan) -> set[str]:
+    return {one.field for one in plan.lost if one.is_put_back}
+
+
+def is_empty(plan: Plan) -> bool:
+    return not (plan.to_bitrix24 or plan.to_onec or plan.conflicts)
+
+
+def agreed(plan: Plan, *, bitrix24: Fields, onec: Fields) -> Baseline:
+    """The baseline after the plan was carried out."""
+    return Baseline(bitrix24={**bitrix24, **plan.to_bitrix24}, onec={**onec, **plan.to_onec})
 
 
 # left: Bitrix24's value, right: 1C's; the baseline is "a"
@@ -58,7 +73,7 @@ def test_the_table(left: Any, right: Any, owner: Owner, expected: tuple[Any, Any
     plan = merged(left, right, base="a", owner=owner)
 
     assert written(plan) == expected
-    assert plan.put_back == (frozenset("x") if is_put_back else frozenset())
+    assert put_back(plan) == (set("x") if is_put_back else set())
     assert plan.conflicts == ()
 
 
@@ -66,9 +81,10 @@ def test_the_table(left: Any, right: Any, owner: Owner, expected: tuple[Any, Any
 def test_both_changed_a_shared_field_differently(left: Any, right: Any) -> None:
     plan = merged(left, right, base="a")
 
-    assert plan.conflicts == (Conflict(field="x", baseline="a", bitrix24=left, onec=right),)
+    (conflict,) = plan.conflicts
+    assert (conflict.field, conflict.bitrix24, conflict.onec) == ("x", left, right)
+    assert conflict.baseline == Baseline(bitrix24={"x": "a"}, onec={"x": "a"})
     assert written(plan) == NOTHING
-    assert not plan.is_empty
 
 
 # --- the first meeting -----------------------------------------------------------------------------------------------
@@ -91,13 +107,13 @@ def test_first_meeting(left: Any, right: Any, owner: Owner, expected: tuple[Any,
     plan = merged(left, right, owner=owner, has_base=False)
 
     assert written(plan) == expected
-    assert (plan.conflicts, plan.put_back) == ((), frozenset())
+    assert (plan.conflicts, put_back(plan)) == ((), set())
 
 
 def test_two_values_of_a_shared_field_at_the_first_meeting_are_a_conflict() -> None:
     plan = merged("a", "b", has_base=False)
 
-    assert plan.conflicts == (Conflict(field="x", baseline=None, bitrix24="a", onec="b"),)
+    assert [(one.baseline, one.bitrix24, one.onec) for one in plan.conflicts] == [(None, "a", "b")]
 
 
 @pytest.mark.parametrize("newcomer", ["bitrix24", "onec"])
@@ -132,6 +148,83 @@ def test_fill_blank(case: dict[str, Any], expected: tuple[Any, Any]) -> None:
     assert written(merged(**case)) == expected
 
 
+# --- why, and what gave way ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("case", "why"),
+    [
+        pytest.param({"left": "a", "right": "a", "base": "a"}, Why.EQUAL, id="equal"),
+        pytest.param({"left": "b", "right": "a", "base": "a"}, Why.BITRIX24_CHANGED, id="changed in Bitrix24"),
+        pytest.param({"left": "a", "right": "b", "base": "a"}, Why.ONEC_CHANGED, id="changed in 1C"),
+        pytest.param({"left": "b", "right": "a", "base": "a", "owner": ONEC}, Why.OWNED, id="owned"),
+        pytest.param({"left": "b", "right": None, "owner": ONEC}, Why.FILLED, id="never filled by its owner"),
+        pytest.param({"left": "a", "right": None, "has_base": False}, Why.FIRST_FILLED, id="first meeting"),
+        pytest.param({"left": "b", "right": "c", "base": "a"}, Why.CONFLICT, id="conflict"),
+    ],
+)
+def test_each_verdict_says_which_row_decided(case: dict[str, Any], why: Why) -> None:
+    (verdict,) = merged(**case).verdicts
+
+    assert verdict.why is why
+
+
+@pytest.mark.parametrize(
+    ("case", "lost"),
+    [
+        pytest.param({"left": "b", "right": "a", "base": "a", "owner": ONEC}, System.BITRIX24, id="put back"),
+        pytest.param({"left": "a", "right": "b", "base": "a", "owner": B24}, System.ONEC, id="put back in 1C"),
+        pytest.param(
+            {"left": "a", "right": None, "base": "a", "owner": B24}, System.ONEC, id="a cleared value"
+        ),
+        pytest.param(
+            {"left": "a", "right": "b", "owner": B24, "has_base": False}, System.ONEC, id="at the first meeting"
+        ),
+        pytest.param({"left": "a", "right": None, "owner": B24, "has_base": False}, None, id="a blank is no loss"),
+        pytest.param({"left": "b", "right": "a", "base": "a", "owner": B24}, None, id="the owner changed its own"),
+        pytest.param({"left": "b", "right": "a", "base": "a"}, None, id="shared: nobody gave way"),
+    ],
+)
+def test_the_value_that_gives_way_is_named_for_audit(case: dict[str, Any], lost: System | None) -> None:
+    (verdict,) = merged(**case).verdicts
+
+    assert verdict.lost is lost
+
+
+# --- what a person decided -------------------------------------------------------------------------------------------
+
+
+def settled(choice: Choice, *, left: Any = "b", right: Any = "c") -> Plan:
+    baseline = Baseline(bitrix24={"x": "a"}, onec={"x": "a"})
+    one: dict[str, Any] = {"bitrix24": {"x": left}, "onec": {"x": right}}
+    return merge(baseline=baseline, owners={}, fill_blank=True, settled={"x": choice}, **one)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("b", ("-", "b")), ("c", ("c", "-")), ("d", ("d", "d")), (None, (None, None))],
+    ids=["Bitrix24's side", "1C's side", "edited", "cleared"],
+)
+def test_a_conflict_is_settled_as_a_person_decided(value: Any, expected: tuple[Any, Any]) -> None:
+    plan = settled(Choice(value=value, bitrix24="b", onec="c"))
+
+    assert written(plan) == expected
+    assert [one.why for one in plan.verdicts] == [Why.SETTLED]
+
+
+@pytest.mark.parametrize(("left", "right"), [("z", "c"), ("b", "z")], ids=["Bitrix24", "1C"])
+def test_a_decision_about_values_that_are_no_longer_there_counts_for_nothing(left: str, right: str) -> None:
+    plan = settled(Choice(value="b", bitrix24="b", onec="c"), left=left, right=right)
+
+    assert [one.why for one in plan.conflicts] == [Why.CONFLICT]
+
+
+def test_a_decision_does_not_overrule_what_needs_none() -> None:
+    plan = settled(Choice(value="c", bitrix24="b", onec="a"), left="b", right="a")
+
+    assert written(plan) == ("-", "b")
+
+
 # --- two views of one agreement --------------------------------------------------------------------------------------
 
 
@@ -140,20 +233,20 @@ def test_what_a_side_cannot_hold_is_not_written_again_and_again() -> None:
 
     plan = merge(baseline=baseline, bitrix24={"x": "long name"}, onec={"x": "long"}, owners={"x": B24}, fill_blank=True)
 
-    assert plan.is_empty
+    assert is_empty(plan)
 
 
 def test_a_field_that_only_one_side_has_is_left_alone() -> None:
     plan = merge(baseline=None, bitrix24={"x": "a"}, onec={"y": "b"}, owners={}, fill_blank=True)
 
-    assert plan.is_empty
+    assert is_empty(plan)
 
 
 def test_the_baseline_is_what_each_side_has_after_the_plan() -> None:
     left, right = {"x": "a", "only": 1}, {"x": None}
     plan = merge(baseline=None, bitrix24=left, onec=right, owners={}, fill_blank=True)
 
-    assert agreed(bitrix24=left, onec=right, plan=plan) == Baseline(bitrix24=left, onec={"x": "a"})
+    assert agreed(plan, bitrix24=left, onec=right) == Baseline(bitrix24=left, onec={"x": "a"})
 
 
 # --- any history -----------------------------------------------------------------------------------------------------
@@ -170,11 +263,11 @@ def test_merging_twice_changes_nothing(
     baseline: Baseline | None, left: dict[str, Any], right: dict[str, Any], owned: dict[str, Owner], fill: bool
 ) -> None:
     plan = merge(baseline=baseline, bitrix24=left, onec=right, owners=owned, fill_blank=fill)
-    after = agreed(bitrix24=left, onec=right, plan=plan)
+    after = agreed(plan, bitrix24=left, onec=right)
 
     again = merge(baseline=after, bitrix24=after.bitrix24, onec=after.onec, owners=owned, fill_blank=fill)
 
-    assert again.is_empty
+    assert is_empty(again)
 
 
 @given(baselines, sides, sides, owners)
@@ -213,7 +306,8 @@ def test_swapping_the_sides_mirrors_the_plan(
         fill_blank=fill,
     )
 
-    assert (turned.to_bitrix24, turned.to_onec, turned.put_back) == (plan.to_onec, plan.to_bitrix24, plan.put_back)
+    assert (turned.to_bitrix24, turned.to_onec) == (plan.to_onec, plan.to_bitrix24)
+    assert put_back(turned) == put_back(plan)
     assert [(one.field, one.onec, one.bitrix24) for one in turned.conflicts] == [
         (one.field, one.bitrix24, one.onec) for one in plan.conflicts
     ]
@@ -227,5 +321,5 @@ def test_a_field_is_written_on_one_side_or_is_a_conflict_and_never_both(
 
     decided = [*plan.to_bitrix24, *plan.to_onec, *(conflict.field for conflict in plan.conflicts)]
     assert len(decided) == len(set(decided))
-    assert plan.put_back <= {*plan.to_bitrix24, *plan.to_onec}
+    assert put_back(plan) <= {*plan.to_bitrix24, *plan.to_onec}
     assert all(owned.get(conflict.field, SHARED) is SHARED for conflict in plan.conflicts)

@@ -16,6 +16,7 @@ from sync_worker.entities.contact import (
     best_candidates,
     bitrix24_type,
     canonical_addresses,
+    invalid_inn,
     match_keys,
     same_party,
     syncs,
@@ -29,6 +30,10 @@ CONTACT, COMPANY = bitrix24_ref(RecordType.CONTACT, 42), bitrix24_ref(RecordType
 def party(name: str = "a", *, kind: Kind = Kind.COMPANY, is_deleted: bool = False, **fields: Any) -> CounterpartyRecord:
     ref = onec_ref(RecordType.COUNTERPARTY, name)
     return CounterpartyRecord(ref=ref, kind=kind, fields=fields, is_deleted=is_deleted)
+
+
+def person(name: str = "p", **fields: Any) -> CounterpartyRecord:
+    return party(name, kind=Kind.PERSON, **fields)
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------
@@ -87,9 +92,16 @@ def test_kpp_tells_branches_apart_where_both_have_one(ours: str | None, theirs: 
     [
         pytest.param(MatchKeys(inn=INN), party(inn=PERSON_INN), False, id="another ИНН"),
         pytest.param(MatchKeys(inn=INN), party(), False, id="no ИНН"),
-        pytest.param(MatchKeys(emails=("a@b", "c@d")), party(emails=["c@d"]), True, id="one e-mail in common"),
-        pytest.param(MatchKeys(emails=("a@b",)), party(emails=["c@d"]), False, id="other e-mails"),
-        pytest.param(MatchKeys(emails=("a@b",)), party(emails=None), False, id="no e-mails"),
+        pytest.param(MatchKeys(emails=("a@b", "c@d")), person(emails=["c@d"]), True, id="one e-mail in common"),
+        pytest.param(MatchKeys(emails=("a@b",)), person(emails=["c@d"]), False, id="other e-mails"),
+        pytest.param(MatchKeys(emails=("a@b",)), person(emails=None), False, id="no e-mails"),
+        pytest.param(MatchKeys(emails=("a@b",)), party(emails=["a@b"]), False, id="the mailbox of a company"),
+        pytest.param(
+            MatchKeys(emails=("a@b",)),
+            party(kind=Kind.SOLE_TRADER, emails=["a@b"], inn=PERSON_INN),
+            True,
+            id="a sole trader is a person",
+        ),
         pytest.param(MatchKeys(), party(inn=None, emails=[]), False, id="nothing matches nothing"),
     ],
 )
@@ -112,6 +124,102 @@ def test_without_the_very_kpp_all_that_may_be_meant_are_candidates() -> None:
 
 def test_what_is_marked_for_deletion_is_no_candidate() -> None:
     assert best_candidates(MatchKeys(inn=INN), [party(inn=INN, is_deleted=True)]) == []
+
+
+# --- the cases of a real address book --------------------------------------------------------------------------------
+
+HEAD = party("head", inn=INN)
+BRANCH = party("branch", inn=INN, kpp=BRANCH_KPP)
+MAIN = party("main", inn=INN, kpp=KPP)
+STRANGER = party("stranger", inn="5024002119")
+
+
+def meant(record: CounterpartyRecord, *candidates: CounterpartyRecord) -> list[CounterpartyRecord]:
+    return best_candidates(match_keys(record), list(candidates))
+
+
+MATCHES = {
+    "branch among branches": (party(inn=INN, kpp=BRANCH_KPP), [MAIN, BRANCH, STRANGER], [BRANCH]),
+    "branch where the head office has no КПП": (party(inn=INN, kpp=BRANCH_KPP), [HEAD, BRANCH], [BRANCH]),
+    "branch that is not there, and a head office without КПП": (party(inn=INN, kpp=KPP), [HEAD, BRANCH], [HEAD]),
+    "branch that is not there, and another": (party(inn=INN, kpp=KPP), [BRANCH], []),
+    "head office without КПП alone": (party(inn=INN), [HEAD, STRANGER], [HEAD]),
+    "head office without КПП among branches is for a person": (party(inn=INN), [HEAD, BRANCH], [HEAD, BRANCH]),
+    "two with the very same keys are for a person": (MAIN, [MAIN, party("b", inn=INN, kpp=KPP)], None),
+    "sole trader, a contact here and a company there": (
+        CounterpartyRecord(ref=CONTACT, kind=Kind.SOLE_TRADER, fields={"inn": PERSON_INN, "emails": ["a@b"]}),
+        [party("t", kind=Kind.SOLE_TRADER, inn=PERSON_INN), person("p", emails=["a@b"])],
+        ["t"],
+    ),
+    "sole trader who is a person there": (
+        party(kind=Kind.SOLE_TRADER, inn=PERSON_INN),
+        [person("p", inn=PERSON_INN)],
+        ["p"],
+    ),
+    "sole trader and the company that he owns": (
+        party(kind=Kind.SOLE_TRADER, inn=PERSON_INN, emails=["a@b"]),
+        [party("c", inn=INN, emails=["a@b"])],
+        [],
+    ),
+    "person by e-mail": (person(emails=["a@b"]), [person("p", emails=["x@y", "a@b"]), person("q")], ["p"]),
+    "person by one of several e-mails": (person(emails=["a@b", "c@d"]), [person("p", emails=["c@d"])], ["p"]),
+    "two people with one mailbox are for a person": (
+        person(emails=["a@b"]),
+        [person("p", emails=["a@b"]), person("q", emails=["a@b"])],
+        ["p", "q"],
+    ),
+    "contact with the mailbox of the company that he works for": (
+        CounterpartyRecord(ref=CONTACT, kind=Kind.PERSON, fields={"inn": None, "emails": ["a@b"]}, company_id="7"),
+        [party("c", inn=INN, emails=["a@b"]), person("p", emails=["a@b"])],
+        ["p"],
+    ),
+    "company without ИНН is nobody known": (party(emails=["a@b"]), [person("p", emails=["a@b"]), HEAD], []),
+}
+
+
+@pytest.mark.parametrize(("record", "candidates", "expected"), MATCHES.values(), ids=MATCHES.keys())
+def test_matching(record: CounterpartyRecord, candidates: list[CounterpartyRecord], expected: Any) -> None:
+    names = [one if isinstance(one, str) else one.ref.id for one in (candidates if expected is None else expected)]
+
+    assert [one.ref.id for one in meant(record, *candidates)] == names
+
+
+@pytest.mark.parametrize("candidate", [HEAD, BRANCH, MAIN])
+def test_a_branch_and_its_head_office_match_the_same_whichever_side_asks(candidate: CounterpartyRecord) -> None:
+    ours = party(inn=INN, kpp=KPP)
+
+    assert same_party(match_keys(ours), candidate) is same_party(match_keys(candidate), ours)
+
+
+INVALID = {
+    "wrong check digit": "7707083894",
+    "wrong check digit of a person": "500100732258",
+    "9 digits": "770708389",
+    "11 digits": "77070838930",
+    "letters": "НЕТ",
+    "digits and letters": "77О7083893",
+    "zeros": "0000000000",
+    "a stroke": "-",
+    "КПП in its place": KPP,
+}
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("text", INVALID.values(), ids=INVALID.keys())
+def test_what_stands_for_an_inn_and_is_none_is_told_as_it_stands(text: str, kind: Kind) -> None:
+    assert invalid_inn(party(kind=kind, inn=text)) == text
+    assert match_keys(party(kind=kind, inn=text)).inn is None
+
+
+@pytest.mark.parametrize("fields", [{"inn": INN}, {"inn": PERSON_INN}, {"inn": None}, {"inn": ""}, {}])
+def test_a_good_inn_and_none_at_all_are_nothing_to_mend(fields: dict[str, Any]) -> None:
+    assert invalid_inn(party(**fields)) is None
+
+
+def test_candidates_with_the_same_wrong_inn_can_be_shown() -> None:
+    wrong, other = party("a", inn="7707083894"), party("b", inn=INN)
+
+    assert best_candidates(MatchKeys(inn=invalid_inn(wrong)), [wrong, other]) == [wrong]
 
 
 # --- who travels -----------------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ def test_a_thousand_edits_that_wait_in_the_queue_cost_one_read(sent: World) -> N
     outcomes = [sent.handle(event) for event in queued]
 
     assert outcomes == [Outcome.UPDATED, *[Outcome.COVERED] * 999]
-    assert (sent.deals.calls, sent.documents.calls) == (["read"], ["upsert_order"])
+    assert (sent.deals.calls, sent.documents.calls) == (["read"], ["upsert_order", "order_total"])
     assert title_in_onec(sent) == f"{TITLE} 999"
 
 

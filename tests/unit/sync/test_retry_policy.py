@@ -29,9 +29,9 @@ from sync_worker.errors import (
 from sync_worker.sync.retry_policy import (
     LONGEST_COUNTDOWN_SECONDS,
     LONGEST_WAIT_SECONDS,
-    Decision,
     GiveUp,
     Halt,
+    NextStep,
     Park,
     WaitFor,
     backoff_seconds,
@@ -44,7 +44,7 @@ DAY = 24 * 3600.0
 YOUNG, OLD = 60.0, DAY + 1
 
 
-def decided(error: Exception, *, attempts: int = 0, age: float = YOUNG, jitter: float = 0.0) -> Decision:
+def decided(error: Exception, *, attempts: int = 0, age: float = YOUNG, jitter: float = 0.0) -> NextStep:
     return decide(error, attempts=attempts, age_seconds=age, max_age_seconds=DAY, jitter=jitter)
 
 
@@ -95,7 +95,7 @@ def decided(error: Exception, *, attempts: int = 0, age: float = YOUNG, jitter: 
         pytest.param(CircuitOpen("down", retry_after_seconds=0.2), 0, YOUNG, Halt(1), id="shut remote about to open"),
     ],
 )
-def test_what_happens_next(error: Exception, attempts: int, age: float, expected: Decision) -> None:
+def test_what_happens_next(error: Exception, attempts: int, age: float, expected: NextStep) -> None:
     assert decided(error, attempts=attempts, age=age) == expected
 
 
@@ -109,7 +109,7 @@ def test_what_happens_next(error: Exception, attempts: int, age: float, expected
         (KeyError("x"), WaitFor(10)),
     ],
 )
-def test_jitter_only_ever_makes_a_wait_longer(error: Exception, expected: Decision) -> None:
+def test_jitter_only_ever_makes_a_wait_longer(error: Exception, expected: NextStep) -> None:
     assert decided(error, jitter=1.0) == expected
 
 
@@ -121,7 +121,7 @@ def test_jitter_only_ever_makes_a_wait_longer(error: Exception, expected: Decisi
         (RemoteUnavailable("503"), WaitFor(2)),
     ],
 )
-def test_a_doorbell_waits_for_a_busy_record_where_others_join_it(error: Exception, expected: Decision) -> None:
+def test_a_doorbell_waits_for_a_busy_record_where_others_join_it(error: Exception, expected: NextStep) -> None:
     decision = decide(error, attempts=0, age_seconds=YOUNG, max_age_seconds=DAY, jitter=0.0, gathers=True)
 
     assert decision == expected

@@ -53,15 +53,6 @@ def conflict(world: World) -> Any:
     return world.base.records[party.ref]
 
 
-def replay(world: World) -> ChangeEvent:
-    """Send the only letter round again. Returns its event."""
-    world.outbox.published.clear()
-    world.worker.replay(world.letter())
-    (event,) = world.outbox.published
-    world.outbox.published.clear()
-    return event
-
-
 # --- before the flow -------------------------------------------------------------------------------------------------
 
 
@@ -135,7 +126,7 @@ def test_a_replay_that_succeeds_removes_the_letter(world: World) -> None:
     party = conflict(world)
     world.portal.edit(COMPANY, name="Ромашка Люкс")
 
-    assert world.run(replay(world)) is Outcome.UNCHANGED
+    assert world.run(world.replay()) is Outcome.UNCHANGED
     assert world.letters.count_by_cause() == {}
     assert world.handle(world.ring(COMPANY)) is Outcome.ECHO
     assert world.base.records[party.ref].fields["name"] == "Ромашка Люкс"
@@ -146,7 +137,7 @@ def test_a_replay_that_fails_keeps_the_letter(world: World) -> None:
     before = world.letter()
     world.clock.sleep(60)
 
-    assert world.run(replay(world)) == GiveUp()
+    assert world.run(world.replay()) == GiveUp()
 
     after = world.letter()
     assert (after.id, after.first_at) == (before.id, before.first_at)
@@ -155,7 +146,7 @@ def test_a_replay_that_fails_keeps_the_letter(world: World) -> None:
 
 def test_a_replay_that_has_to_wait_keeps_the_letter(world: World) -> None:
     conflict(world)
-    event = replay(world)
+    event = world.replay()
 
     with world.locks.hold(str(COMPANY)):
         decision = world.run(event)
@@ -173,7 +164,7 @@ def test_a_replay_starts_with_a_clean_slate(world: World) -> None:
     conflict(world)
     world.clock.sleep(100 * 3600)
 
-    event = replay(world)
+    event = world.replay()
 
     assert (event.attempts, event.seen_at, event.letter) == (0, world.clock.now(), world.letter().id)
     assert (event.lane, event.whole) == (Lane.BULK, True)
@@ -181,8 +172,8 @@ def test_a_replay_starts_with_a_clean_slate(world: World) -> None:
 
 def test_a_replay_whose_letter_was_discarded_meanwhile_still_has_its_outcome(world: World) -> None:
     conflict(world)
-    event = replay(world)
-    world.letters.remove(world.letter().id)
+    event = world.replay()
+    world.letters.take(world.letter().id)
     world.portal.edit(COMPANY, name="Ромашка Люкс")
 
     assert world.run(event) is Outcome.UNCHANGED
@@ -190,9 +181,9 @@ def test_a_replay_whose_letter_was_discarded_meanwhile_still_has_its_outcome(wor
 
 def test_a_letter_that_is_discarded_during_its_replay_is_not_missed(world: World) -> None:
     conflict(world)
-    event = replay(world)
+    event = world.replay()
     world.portal.edit(COMPANY, name="Ромашка Люкс")
-    world.portal.before("read", lambda: world.letters.remove(world.letter().id))
+    world.portal.before("read", lambda: world.letters.take(world.letter().id))
 
     assert world.run(event) is Outcome.UNCHANGED
     assert world.outbox.published == []
@@ -204,7 +195,7 @@ def test_the_newest_state_of_onec_is_kept_behind_a_letter(world: World) -> None:
     world.run(world.tell(newer))
     world.run(world.tell(party))  # an older one, late
 
-    event = replay(world)
+    event = world.replay()
 
     assert world.run(event) is Outcome.UPDATED
     assert world.portal.records[COMPANY].fields["full_name"] == "новое"
@@ -213,7 +204,7 @@ def test_the_newest_state_of_onec_is_kept_behind_a_letter(world: World) -> None:
 def test_a_state_that_comes_while_the_replay_lies_in_the_queue_is_the_one_handled(world: World) -> None:
     party = conflict(world)
     world.run(world.tell(party))
-    event = replay(world)
+    event = world.replay()
     newer = world.base.edit(party.ref, name="Ромашка Плюс", full_name="новое")
     world.run(world.tell(newer))
 
@@ -225,7 +216,7 @@ def test_a_state_that_comes_while_the_replay_lies_in_the_queue_is_the_one_handle
 def test_a_state_that_comes_during_the_replay_goes_round_on_its_own(world: World) -> None:
     party = conflict(world)
     world.run(world.tell(party))
-    event = replay(world)
+    event = world.replay()
     world.portal.edit(COMPANY, name="Ромашка Люкс")
     newer: list[ChangeEvent] = []
 
@@ -244,7 +235,7 @@ def test_a_doorbell_that_is_rung_during_the_replay_is_not_lost(world: World) -> 
     """A letter keeps 1C's state rather than a doorbell, but the portal was read before the doorbell rang."""
     party = conflict(world)
     world.run(world.tell(party))
-    event = replay(world)
+    event = world.replay()
     world.portal.edit(COMPANY, name="Ромашка Люкс")
 
     def change_on_the_portal() -> None:
@@ -264,7 +255,7 @@ def test_an_event_of_a_part_that_is_rung_during_the_replay_is_not_lost(world: Wo
     """A letter keeps the newer doorbell, which is about the card, and the card does not show the part."""
     conflict(world)
     world.links.remember_owner(REQUISITE, COMPANY)
-    event = replay(world)
+    event = world.replay()
     world.portal.edit(COMPANY, name="Ромашка Люкс")
 
     def change_on_the_portal() -> None:
@@ -284,7 +275,7 @@ def test_an_event_of_a_part_that_is_rung_during_the_replay_is_not_lost(world: Wo
 
 def test_a_doorbell_during_the_replay_of_a_doorbell_is_sent_on_once(world: World) -> None:
     conflict(world)
-    event = replay(world)
+    event = world.replay()
     world.portal.edit(COMPANY, name="Ромашка Люкс")
     world.portal.after("read", lambda: world.run(world.ring(COMPANY)))
 
@@ -301,14 +292,14 @@ def test_a_replay_under_another_name_that_fails_keeps_its_letter(world: World) -
     world.portal.requisites[REQUISITE] = COMPANY
     world.portal.fail("read", LinkBroken("gone"))
 
-    assert world.run(replay(world)) == GiveUp()
+    assert world.run(world.replay()) == GiveUp()
     assert (world.letter().id, world.letter().cause) == (before.id, "link_broken")
 
 
 def test_a_replay_that_nothing_came_behind_sends_nothing_on(world: World) -> None:
     conflict(world)
     world.run(world.ring(COMPANY))  # waits already when the replay starts
-    event = replay(world)
+    event = world.replay()
     world.portal.edit(COMPANY, name="Ромашка Люкс")
 
     world.run(event)
@@ -323,18 +314,8 @@ def test_a_letter_of_a_requisite_is_removed_under_its_owners_name(world: World) 
     world.portal.put(company())
     world.portal.requisites[REQUISITE] = COMPANY
 
-    assert world.run(replay(world)) is Outcome.CREATED
+    assert world.run(world.replay()) is Outcome.CREATED
     assert world.letters.count_by_cause() == {}
-
-
-@pytest.mark.parametrize("gap", [{"record": None}, {"event": {}}])
-def test_a_letter_without_an_event_cannot_be_replayed(world: World, gap: dict[str, Any]) -> None:
-    conflict(world)
-
-    with pytest.raises(ValueError, match="holds no event"):
-        world.worker.replay(replace(world.letter(), **gap))
-
-    assert world.outbox.published == []
 
 
 @pytest.mark.parametrize("change", list(Change))

@@ -29,7 +29,8 @@ from sync_worker.sync.counterparty import CounterpartyFlow
 from sync_worker.sync.deal import DealFlow
 from sync_worker.sync.invoice import InvoiceFlow
 from sync_worker.sync.lead import LeadFlow
-from sync_worker.sync.retry_policy import Decision
+from sync_worker.sync.office import DeadLetterOffice
+from sync_worker.sync.retry_policy import GiveUp, NextStep
 from sync_worker.sync.status import StatusFlow
 from sync_worker.sync.worker import SyncWorker
 from tests.fakes.gateways import (
@@ -43,6 +44,7 @@ from tests.fakes.gateways import (
 )
 from tests.fakes.stores import (
     FakeClock,
+    MemoryAudit,
     MemoryDeadLetters,
     MemoryLinks,
     MemoryLocks,
@@ -50,6 +52,8 @@ from tests.fakes.stores import (
     MemoryOutbox,
     MemoryParked,
     MemoryReads,
+    MemoryReplays,
+    MemoryStories,
     MemoryTally,
 )
 
@@ -114,6 +118,10 @@ class World:
     reads: MemoryReads = field(default_factory=MemoryReads)
     tally: MemoryTally = field(default_factory=MemoryTally)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
+    audit: MemoryAudit = field(default_factory=MemoryAudit)
+    stories: MemoryStories = field(default_factory=MemoryStories)
+    replays: MemoryReplays = field(init=False)
+    filed: list[DeadLetter] = field(default_factory=list)
     capabilities: FakeCapabilities = field(default_factory=FakeCapabilities)
     portal: FakeCounterpartySide = field(default_factory=lambda: FakeCounterpartySide(System.BITRIX24))
     base: FakeCounterpartySide = field(default_factory=lambda: FakeCounterpartySide(System.ONEC))
@@ -122,6 +130,9 @@ class World:
     cards: FakeInvoiceCards = field(default_factory=FakeInvoiceCards)
     documents: FakeOnecDocuments = field(default_factory=FakeOnecDocuments)
     invoices: FakeOnecInvoices = field(default_factory=FakeOnecInvoices)
+
+    def __post_init__(self) -> None:
+        self.replays = MemoryReplays(self.letters, now=self.clock.now)
 
     @property
     def counterparties(self) -> CounterpartyFlow:
@@ -175,10 +186,25 @@ class World:
             reads=self.reads,
             tally=self.tally,
             outbox=self.outbox,
+            replays=self.replays,
+            stories=self.stories,
+            filed=lambda letter, _error: self.filed.append(letter),
             clock=self.clock,
             max_age_hours=self.rules.max_age_hours,
             code_version="1.2.3",
             mask=lambda text: text.replace("hunter2", "***"),
+        )
+
+    @property
+    def office(self) -> DeadLetterOffice:
+        return DeadLetterOffice(
+            letters=self.letters,
+            replays=self.replays,
+            audit=self.audit,
+            stories=self.stories,
+            links=self.links,
+            outbox=self.outbox,
+            clock=self.clock,
         )
 
     # --- events ------------------------------------------------------------------------------------------------------
@@ -219,7 +245,7 @@ class World:
         found = worker.resolve(event)
         return Outcome.SKIPPED if found is None else worker.handle(found)
 
-    def run(self, event: ChangeEvent) -> Outcome | Decision:
+    def run(self, event: ChangeEvent) -> Outcome | NextStep:
         """As tasks/base.py: the outcome, or what was decided after the failure."""
         worker = self.worker
         found = worker.resolve(event)
@@ -228,6 +254,20 @@ class World:
             return worker.handle(found)
         except Exception as error:  # as the task does
             return worker.settle(found, error)
+
+    def lose(self, event: ChangeEvent) -> None:
+        """A record is gone; a person saw the letter, and discarded it."""
+        assert self.run(event) == GiveUp()
+        assert self.letter().cause == "link_broken"
+        self.office.discard(self.letter().id, by="operator", reason="it was a test record")
+
+    def replay(self) -> ChangeEvent:
+        """The event that the replay of the only letter sends."""
+        self.outbox.published.clear()
+        self.office.replay_one(self.letter().id, by="operator")
+        (event,) = self.outbox.published
+        self.outbox.published.clear()
+        return event
 
     # --- looking -----------------------------------------------------------------------------------------------------
 

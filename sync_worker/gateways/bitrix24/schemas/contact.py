@@ -37,6 +37,7 @@ _ADDRESS_PART = {
     "ADDRESS_1": "street",
     "ADDRESS_2": "unit",
 }
+_TOWN = ("COUNTRY", "PROVINCE", "CITY")
 
 
 def read_counterparty(
@@ -128,8 +129,13 @@ def origin_id(card: Mapping[str, Any]) -> str | None:
 
 
 def partner_fields(card: Mapping[str, Any], onec_id: str) -> dict[str, Any]:
-    """The fields that name the 1C partner. Where ours is missing it is ignored, and ORIGIN_ID is remembered instead."""
-    origin = {} if ONEC_ID_FIELD in card else {"ORIGINATOR_ID": ORIGINATOR, "ORIGIN_ID": onec_id}
+    """The fields that name the 1C partner.
+
+    Where ours is missing it is ignored, and ORIGIN_ID is remembered instead. An ORIGIN_ID that names another 1C record
+    goes with the link, or the card would be found as that one's partner for ever.
+    """
+    is_stale = origin_id(card) not in (None, onec_id)
+    origin = {"ORIGINATOR_ID": ORIGINATOR, "ORIGIN_ID": onec_id} if is_stale or ONEC_ID_FIELD not in card else {}
     return {ONEC_ID_FIELD: onec_id, **origin}
 
 
@@ -231,11 +237,23 @@ def new_requisite(
     return fields | {"RQ_COMPANY_NAME": name or ""}
 
 
-def address_fields(type_id: int, address: Mapping[str, Any], requisite_id: str | Result) -> dict[str, Any]:
-    """The whole address: when any text of it is sent, the portal forgets those that are not."""
+def address_fields(
+    type_id: int, address: Mapping[str, Any], requisite_id: str | Result, before: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The whole address: when any text of it is sent, the portal forgets those that are not.
+
+    `before`: the row that stands there. Its district, which 1C has not, stays as long as the town does.
+    """
+    fields = {theirs: address.get(ours) or "" for theirs, ours in _ADDRESS_PART.items()}
+    old = before or {}
+    is_same_town = any(fields.values()) and all(
+        text_or_none(old.get(name)) == text_or_none(fields[name]) for name in _TOWN
+    )
+    district = {"REGION": old["REGION"]} if is_same_town and old.get("REGION") else {}
     return {
         "TYPE_ID": type_id,
         "ENTITY_TYPE_ID": REQUISITE_TYPE_ID,
         "ENTITY_ID": requisite_id,
-        **{theirs: address.get(ours) or "" for theirs, ours in _ADDRESS_PART.items()},
+        **fields,
+        **district,
     }

@@ -142,6 +142,11 @@ def can_be_sought(email: str) -> bool:
     return bool(_EMAIL.fullmatch(email))
 
 
+def is_inn_shaped(text: str) -> bool:
+    """True for what 1C accepts as an ИНН, in a query as on a card: it looks at no check digit."""
+    return bool(CODE_PATTERNS["inn"].fullmatch(text))
+
+
 def _show_name(name: str, value: str | None) -> str:
     if not value:
         raise refuse(name, "1C needs one")

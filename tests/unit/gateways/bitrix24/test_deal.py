@@ -1,4 +1,4 @@
-"""What a portal cannot tell of a deal does not stop it."""
+"""What a portal cannot tell of a deal does not stop it, and why it does not move one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 import pytest
 
 from sync_worker.domain.identity import RecordType, bitrix24_ref
-from sync_worker.errors import RemoteUnavailable
+from sync_worker.errors import RemoteUnavailable, RequiredFieldEmpty, StageRefused, StageUnknown
 from sync_worker.gateways.bitrix24.deal import Bitrix24Deals
 from sync_worker.gateways.bitrix24.directories import Directories
 
@@ -55,3 +55,71 @@ def test_card_with_a_contact_is_believed(canned, deals, contact_id, id_):
     contact = deals.read(DEAL).contact
     assert (contact and contact.id) == id_
     assert len(canned.mock.calls) == 1
+
+
+def refuse(canned, code: str, description: str, *, card=CARD) -> None:
+    """The move is refused, and the deal stands where it stood."""
+    problems = {"move": {"error": code, "error_description": description}}
+    canned.answer("batch", {"result": {"result": {"card": card}, "result_error": problems}})
+
+
+def list_stages(canned, *codes: str, directory: str = "DEAL_STAGE") -> None:
+    canned.answer("crm.status.list", {"result": [{"ENTITY_ID": directory, "STATUS_ID": code} for code in codes]})
+
+
+@pytest.mark.parametrize(
+    ("code", "description"),
+    [
+        ("CRM_FIELD_ERROR_REQUIRED", "Поле «Комментарий» обязательно для заполнения"),
+        ("ERROR_CORE", "Не заполнено обязательное поле «Комментарий»"),
+    ],
+)
+def test_unfilled_field_is_its_own_cause_in_any_language(canned, deals, code, description):
+    refuse(canned, code, description)
+    with pytest.raises(RequiredFieldEmpty, match=r"Комментарий.*stage WON"):
+        deals.move(DEAL, "WON")
+
+
+def test_missing_right_to_a_stage_is_told_in_the_portals_words(canned, deals):
+    refuse(canned, "-", "Insufficient permissions to change the stage")
+    with pytest.raises(StageRefused, match="Insufficient permissions") as raised:
+        deals.move(DEAL, "WON")
+    assert type(raised.value) is StageRefused
+
+
+def test_refusal_of_a_stage_that_the_portal_has_is_told_in_its_words(canned, deals):
+    refuse(canned, "ACCESS_DENIED", "Access denied")
+    list_stages(canned, "NEW", "WON")
+    with pytest.raises(StageRefused, match="Access denied") as raised:
+        deals.move(DEAL, "WON")
+    assert type(raised.value) is StageRefused
+
+
+@pytest.mark.parametrize("code", ["ACCESS_DENIED", "insufficient_scope"])
+def test_portal_that_shows_no_stages_is_believed_in_its_words(canned, deals, code):
+    refuse(canned, "CRM_FIELD_ERROR_VALUE_NOT_VALID", 'Invalid value of field "Stage"')
+    canned.problem("crm.status.list", code, "No")
+    with pytest.raises(StageRefused, match="Invalid value") as raised:
+        deals.move(DEAL, "WON")
+    assert type(raised.value) is StageRefused
+
+
+def test_filter_that_the_portal_ignores_makes_no_stage_known(canned, deals):
+    refuse(canned, "CRM_FIELD_ERROR_VALUE_NOT_VALID", 'Invalid value of field "Stage"')
+    rows = [{"ENTITY_ID": "DEAL_STAGE", "STATUS_ID": "NEW"}, {"ENTITY_ID": "STATUS", "STATUS_ID": "PAID"}]
+    canned.answer("crm.status.list", {"result": rows})
+    with pytest.raises(StageUnknown, match="no stage PAID in DEAL_STAGE; it has: NEW"):
+        deals.move(DEAL, "PAID")
+
+
+def test_portal_that_fails_while_it_is_asked_for_stages_is_asked_again_later(canned, deals):
+    refuse(canned, "CRM_FIELD_ERROR_VALUE_NOT_VALID", 'Invalid value of field "Stage"')
+    canned.problem("crm.status.list", "INTERNAL_SERVER_ERROR", status=500)
+    with pytest.raises(RemoteUnavailable):
+        deals.move(DEAL, "WON")
+
+
+def test_deal_that_a_robot_moved_on_is_told_where_it_stands(canned, deals):
+    canned.answer("batch", {"result": {"result": {"move": {"item": {}}, "card": {**CARD, "STAGE_ID": "C3:LATE"}}}})
+    list_stages(canned, "NEW", "WON", "C3:LATE")
+    assert deals.move(DEAL, "WON") == "C3:LATE"

@@ -15,6 +15,7 @@ from sync_worker.errors import (
     ShutOut,
 )
 from sync_worker.gateways.bitrix24.commands import Command
+from sync_worker.gateways.bitrix24.problems import is_required_field
 
 READ, WRITE = "crm.contact.get", "crm.contact.update"
 HTML = "<html><body>502 Bad Gateway</body></html>"
@@ -253,3 +254,34 @@ def test_server_error_inside_a_batch_is_unknown_for_the_write_and_passing_for_th
         "read": RemoteUnavailable,
         "write": OutcomeUnknown,
     }
+
+
+@pytest.mark.parametrize(
+    ("code", "description", "field", "is_required"),
+    [
+        ("CRM_FIELD_ERROR_REQUIRED", 'The "Comments" field is required', "Comments", True),
+        ("crm_field_error_required", "Поле «Комментарий» обязательно для заполнения", "Комментарий", True),
+        (
+            "CRM_FIELD_ERROR_REQUIRED",
+            'The "Name" field is required\nThe "Phone" field is required',
+            "Name, Phone",
+            True,
+        ),
+        ("CRM_FIELD_ERROR_REQUIRED", "", None, True),
+        ("ERROR_CORE", 'Не заполнено обязательное поле "Регион"', "Регион", True),
+        ("ERROR_CORE", "The 'ORDER_TOPIC' field is required.", "ORDER_TOPIC", True),
+        ("", "Необходимо заполнить поле “Регион”", "Регион", True),
+        ("CRM_FIELD_ERROR_VALUE_NOT_VALID", 'Invalid value of field "Stage"', "Stage", False),
+        ("ERROR_CORE", 'The status "NONE" does not exist.', None, False),
+        ("ERROR_CORE", "Invalid e-mail: 'a@b'", None, False),  # what is quoted is no field, and personal
+        ("-", "Insufficient permissions to change the stage", None, False),
+        ("ACCESS_DENIED", "An approval is required for this", None, False),  # a code says more than words
+    ],
+)
+def test_refusal_names_the_field_that_it_is_about(canned, code, description, field, is_required):
+    canned.problem(WRITE, code, description)
+    with pytest.raises(RemoteRejected) as raised:
+        canned.client.call(WRITE, id=1)
+    assert raised.value.field == field
+    assert is_required_field(raised.value) is is_required
+    assert raised.value.topic == " ".join(part for part in (code, field) if part)
