@@ -53,6 +53,7 @@ class Settings:
     ingress_spool: Path
     flower_bind: str
     flower_basic_auth: str = field(metadata=SECRET)  # user:password; empty = made by `up`
+    flower_open_pages: tuple[str, ...]  # those of Flower's pages for machines that ask for no login
     sync_config: Path
     sync_var: Path
     sentry_dsn: str = field(metadata=SECRET)
@@ -102,7 +103,7 @@ def load_settings() -> Settings:
     faults += rule_faults
     if faults or rules is None:
         raise SettingsError(faults)
-    for name in ("b24_application_tokens", "onec_webhook_secrets"):
+    for name in ("b24_application_tokens", "onec_webhook_secrets", "flower_open_pages"):
         values[name] = tuple(values[name])
     return Settings(rules=rules, **values)
 
@@ -134,6 +135,7 @@ def _values(env: FileAwareEnv) -> dict[str, Any]:
         "ingress_spool": env.path("INGRESS_SPOOL", default=Path("var/spool")),
         "flower_bind": env.str("FLOWER_BIND", default="127.0.0.1:5555", validate=_bind),
         "flower_basic_auth": env.str("FLOWER_BASIC_AUTH", default=""),
+        "flower_open_pages": env.list("FLOWER_OPEN_PAGES", default=[], subcast=str.strip, validate=_open_pages),
         "sync_config": env.path("SYNC_CONFIG", default=Path("sync.toml")),
         "sync_var": env.path("SYNC_VAR", default=Path("var")),
         "sentry_dsn": env.str("SENTRY_DSN", default="", validate=_sentry_dsn),
@@ -171,6 +173,7 @@ DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 EMBEDDED_REDIS_NOTE = Path("redis/url")  # under SYNC_VAR; it holds the password, so only its owner may read it
 SHORTEST_KEY = 12  # shorter parts of an address are words, such as "services" or "hooks"
 PROFILES = ("ut11", "ka2", "erp2", "unf")
+FLOWER_PAGES = ("metrics", "healthcheck")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -233,6 +236,11 @@ def _bind(value: str) -> None:
     host, _, port = value.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise ValidationError("must be HOST:PORT, such as 127.0.0.1:8080")
+
+
+def _open_pages(values: list[str]) -> None:
+    if unknown := sorted(set(filter(None, values)) - set(FLOWER_PAGES)):
+        raise ValidationError(f"names pages of Flower for machines: {', '.join(FLOWER_PAGES)}; not {', '.join(unknown)}")
 
 
 def _tokens(values: list[str]) -> None:

@@ -34,6 +34,7 @@ class RabbitServer:
             "RABBITMQ_PID_FILE": str(folder / "pid"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_RELAXED_COMMAND_CHECK": "1",  # else it may refuse to be stopped while a node counts as alive
             "ERL_EPMD_PORT": self._epmd_port,
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from sync_worker.cli.letter_page import value_text
-from sync_worker.cli.records import read_record
 from sync_worker.domain.identity import RecordRef, RecordType, System, parse_ref
 from sync_worker.domain.letter import Choice, DeadLetter, Decision
 from sync_worker.domain.rules import Owner
+from sync_worker.entities.named import read_record
 from sync_worker.entities.typed import ADDRESSES_FORM, read_typed
 from sync_worker.sync.office import NotPossible, Options, choose_side, choose_value, options
 

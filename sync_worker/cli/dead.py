@@ -12,7 +12,7 @@ from sync_worker.cli.letter_page import show_letter
 from sync_worker.cli.letters_shown import (
     deed_for_machines,
     deed_table,
-    group_for_machines,
+    group_summary,
     group_table,
     letter_table,
     summary,
@@ -87,7 +87,7 @@ def list_letters(
     now = office.clock.now()
     if as_json:
         shown = {"letters": [summary(letter, reveal=reveal, now=now) for letter in letters], "next": following}
-        print_json(encodable(shown | ({"groups": list(map(group_for_machines, groups))} if has_groups else {})))
+        print_json(encodable(shown | ({"groups": list(map(group_summary, groups))} if has_groups else {})))
     else:
         _show_list(groups, letters, following, reveal=reveal, now=now)
 

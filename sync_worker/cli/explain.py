@@ -14,16 +14,17 @@ from sync_worker.cli.built import console, print_json
 from sync_worker.cli.letter_page import MASKED_NOTE, conflict_table, value_text
 from sync_worker.cli.letters_shown import advice_for
 from sync_worker.cli.masking import encodable, hide, hide_in_text, printable
-from sync_worker.cli.records import read_record, record_for_machines
 from sync_worker.cli.story import TITLES
 from sync_worker.domain.identity import RecordRef
 from sync_worker.domain.letter import DeadLetter
 from sync_worker.domain.link import Link
 from sync_worker.domain.merge import Verdict
+from sync_worker.entities.named import read_record
 from sync_worker.errors import SyncError
 from sync_worker.settings import load_settings
 from sync_worker.sync.dry_run import NEW, Action
 from sync_worker.sync.explain import Explanation
+from sync_worker.sync.for_machines import record_for_machines
 from sync_worker.sync.office import NotPossible
 
 NOT_PERSONAL = frozenset(

@@ -11,9 +11,10 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from sync_worker.cli.masking import hide, hide_in_text, hide_values, known_values, printable
-from sync_worker.cli.records import record_for_machines, short_name
+from sync_worker.cli.records import short_name
 from sync_worker.domain.letter import DeadLetter, Deed, Group
 from sync_worker.errors import SyncError, all_causes
+from sync_worker.sync.for_machines import group_for_machines, letter_for_machines, record_for_machines
 from sync_worker.sync.office import LOST_AFTER, told
 
 COLUMNS: tuple[str, ...] = ("id", "entity", "record", "cause", "message", "tries", "waiting", "last")
@@ -46,23 +47,10 @@ def moment(at: datetime) -> str:
 def summary(letter: DeadLetter, *, reveal: bool, now: datetime) -> dict[str, Any]:
     """One letter of `dead list --json` (design, part 5, and some keys more)."""
     return {
-        "id": letter.id,
-        "entity": letter.entity,
-        "record": record_for_machines(letter.record),
-        "ref": str(letter.partner) if letter.partner else None,
-        "cause": letter.cause,
-        "topic": letter.topic,
+        **letter_for_machines(letter),
         "message": message_of(letter, reveal=reveal),
         "advice": advice_for(letter.cause),
-        "candidates": list(letter.details.get("candidates") or ()),
-        "attempts": letter.attempts,
-        "waiting": letter.waiting,
-        "holds_back": letter.holds_back,
-        "first_at": letter.first_at.isoformat(),
-        "last_at": letter.last_at.isoformat(),
         "under_way": is_under_way(letter, now),
-        "sent_at": letter.sent_at.isoformat() if letter.sent_at else None,
-        "run": letter.run or None,
         "decision": told(letter.decision) if letter.decision else None,
     }
 
@@ -99,18 +87,8 @@ def deed_for_machines(deed: Deed) -> dict[str, Any]:
     }
 
 
-def group_for_machines(group: Group) -> dict[str, Any]:
-    return {
-        "id": group.id,
-        "entity": group.entity,
-        "cause": group.cause,
-        "topic": hide_in_text(group.topic),
-        "count": group.count,
-        "advice": advice_for(group.cause),
-    }
-
-
-# --- for people ------------------------------------------------------------------------------------------------------
+def group_summary(group: Group) -> dict[str, Any]:
+    return {**group_for_machines(group), "topic": hide_in_text(group.topic), "advice": advice_for(group.cause)}
 
 
 def group_table(groups: Iterable[Group]) -> Table:

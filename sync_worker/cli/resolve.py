@@ -13,12 +13,12 @@ from sync_worker.cli.letter_page import show_letter
 from sync_worker.cli.letters_shown import message_of
 from sync_worker.cli.masking import encodable, printable
 from sync_worker.cli.operator import is_at_terminal, operator
-from sync_worker.cli.rules_file import NotWrittenError, rule_text, write_owners
+from sync_worker.cli.rules_file import NotWrittenError, write_owners
 from sync_worker.cli.waiting import STILL_NOTE, Ending, Fate, await_fate
 from sync_worker.domain.letter import DeadLetter
 from sync_worker.domain.rules import Owner
 from sync_worker.settings import load_settings
-from sync_worker.sync.office import DeadLetterOffice, NotPossible, told
+from sync_worker.sync.office import DeadLetterOffice, NotPossible, owner_rules, told
 
 WAIT_SECONDS = 60
 
@@ -103,7 +103,7 @@ def offer_rule(owners: Mapping[str, Owner], *, yes: bool, is_quiet: bool) -> dic
 
     Shape: {"lines", "file", "written", "fault"}; `fault` says why what was agreed to could not be written.
     """
-    path, lines = load_settings().sync_config, rule_text(owners)
+    path, lines = load_settings().sync_config, owner_rules(owners)
     rule: dict[str, Any] = {"lines": lines, "file": str(path), "written": False, "fault": None}
     if not is_quiet:
         click.echo(f"\nalways so, in {path}:\n\n{lines}")

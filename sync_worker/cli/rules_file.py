@@ -24,12 +24,6 @@ class NotWrittenError(Exception):
     """The file is as it was; the message says why."""
 
 
-def rule_text(owners: Mapping[str, Owner]) -> str:
-    """The lines to add, as they would stand in the file."""
-    lines = (f'{field} = "{owner.value}"' for field, owner in sorted(owners.items()))
-    return "\n".join((f"[{'.'.join(TABLE)}]", *lines, ""))
-
-
 def with_owners(text: str, owners: Mapping[str, Owner]) -> str:
     """The file's text with these owners in it; comments, order and form stay.
 

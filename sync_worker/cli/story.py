@@ -10,10 +10,11 @@ import click
 from sync_worker.cli.built import print_json, the_office
 from sync_worker.cli.letters_shown import moment
 from sync_worker.cli.masking import encodable, hide_in_text, hide_values, printable
-from sync_worker.cli.records import RECORD_ENTITIES, read_record, record_for_machines
 from sync_worker.domain.identity import System
 from sync_worker.domain.letter import Act
 from sync_worker.domain.story import StoryEntry
+from sync_worker.entities.named import RECORD_ENTITIES, read_record
+from sync_worker.sync.for_machines import record_for_machines
 from sync_worker.sync.office import NotPossible
 
 TITLES = {System.BITRIX24.value: "Bitrix24", System.ONEC.value: "1C"}

@@ -10,7 +10,8 @@ from tornado import web
 
 from sync_worker.desk.asked import MOST_LETTERS, PAGE_LETTERS, selection
 from sync_worker.desk.page import NO_CURSOR, DeskPage, Refused
-from sync_worker.domain.letter import DeadLetter, Group, Selection
+from sync_worker.domain.letter import Selection
+from sync_worker.sync.for_machines import group_for_machines, letter_for_machines
 from sync_worker.sync.office import DeadLetterOffice
 
 NO_LIMIT = "The limit is a number from 1 to 500."
@@ -62,36 +63,4 @@ def read_for_machines(
         "next": following,
         "count": count,
         "groups": [group_for_machines(group) for group in office.groups()],
-    }
-
-
-def letter_for_machines(letter: DeadLetter) -> dict[str, Any]:
-    """As `dead list --json` has it; the values of a conflict are on the letter's page only."""
-    record = letter.record
-    return {
-        "id": letter.id,
-        "entity": letter.entity,
-        "record": {"system": record.system.value, "type": record.type.value, "id": record.id} if record else None,
-        "ref": str(letter.partner) if letter.partner else None,
-        "cause": letter.cause,
-        "topic": letter.topic,
-        "message": letter.message,
-        "candidates": list(letter.details.get("candidates") or ()),
-        "attempts": letter.attempts,
-        "waiting": letter.waiting,
-        "first_at": letter.first_at.isoformat(),
-        "last_at": letter.last_at.isoformat(),
-        "holds_back": letter.holds_back,
-        "sent_at": letter.sent_at.isoformat() if letter.sent_at else None,
-        "run": letter.run,
-    }
-
-
-def group_for_machines(group: Group) -> dict[str, Any]:
-    return {
-        "id": group.id,
-        "entity": group.entity,
-        "cause": group.cause,
-        "topic": group.topic,
-        "count": group.count,
     }

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import re
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from sync_worker.domain.identity import RecordRef, RecordType, bitrix24_ref, onec_ref, parse_ref
+from sync_worker.domain.identity import RecordRef, RecordType, bitrix24_ref, parse_ref
 from sync_worker.domain.letter import Selection
+from sync_worker.entities.named import read_record
 
 PAGE_LETTERS = 50
 MOST_LETTERS = 500  # of a page for machines
 TRAIL = 20  # so many pages back; an address has an end
 FIRST = "-"  # the first page, in a trail
 
-# by a number it is Bitrix24's, by a UUID 1C's; None: there is none there
-_NAMED: Mapping[str, tuple[RecordType | None, RecordType | None]] = {
-    "contact": (RecordType.CONTACT, RecordType.COUNTERPARTY),
-    "company": (RecordType.COMPANY, RecordType.COUNTERPARTY),
-    "counterparty": (None, RecordType.COUNTERPARTY),
-    "requisite": (RecordType.REQUISITE, None),
-    "lead": (RecordType.LEAD, RecordType.LEAD),
-    "deal": (RecordType.DEAL, RecordType.ORDER),
-    "order": (None, RecordType.ORDER),
-    "invoice": (RecordType.INVOICE, RecordType.INVOICE),
-}
-RECORD_WORDS = tuple(_NAMED)
 _CARD = re.compile(r"/crm/(contact|company|deal|lead)/details/([0-9]+)")
 
 
@@ -39,22 +27,16 @@ def narrows(wanted: Selection) -> bool:
     return bool(wanted.ids or wanted.cause or wanted.entity or wanted.group)
 
 
-def read_record(text: str) -> RecordRef:
+def read_text(text: str) -> RecordRef:
     """Of "contact 42", "deal:7", "bitrix24:contact:42", "order 6f96..." or a card's address. Errors: ValueError."""
     if card := _CARD.search(text):
         return bitrix24_ref(RecordType(card[1]), int(card[2]))
     words = text.replace(":", " ").split()
     if len(words) == 3:
         return parse_ref(":".join(words).lower())
-    if len(words) != 2 or words[0].lower() not in _NAMED:
+    if len(words) != 2:
         raise ValueError(f"no record: {text!r}")
-    in_bitrix24, in_onec = _NAMED[words[0].lower()]
-    id_ = words[1]
-    if id_.isascii() and id_.isdecimal() and in_bitrix24:
-        return bitrix24_ref(in_bitrix24, int(id_))
-    if in_onec and len(id_) == len(str(uuid.UUID(id_))):
-        return onec_ref(in_onec, id_)
-    raise ValueError(f"no id of a {words[0]}: {id_!r}")
+    return read_record(words[0].lower(), words[1])
 
 
 def next_trail(trail: Sequence[str], after: str) -> list[str]:

@@ -12,14 +12,13 @@ from typing import Any
 
 from flower import urls
 from tornado import template
-from tornado.options import define
 from tornado.routing import URLSpec
 from tornado.web import StaticFileHandler, url
 
 from sync_worker.desk.api import LettersApi
 from sync_worker.desk.letter import DiscardOne, LetterPage, ReplayOne, ResolveOne
 from sync_worker.desk.letters import DiscardSelected, LettersPage, ReplayMany
-from sync_worker.desk.open_pages import PAGES, Healthcheck, Metrics
+from sync_worker.desk.open_pages import Healthcheck, Metrics
 from sync_worker.desk.opening import STATIC, Desk
 from sync_worker.desk.records import AuditPage, StoryPage
 from sync_worker.desk.replays import CancelReplay, ReplaysPage
@@ -83,7 +82,6 @@ def graft(desk: Desk) -> None:
     loader = DeskLoader(urls.settings["template_path"], autoescape="xhtml_escape")
     for name in PATCHES:
         loader.load(name)
-    define("open_pages", type=str, default=[], multiple=True, help=f"pages without a login: {', '.join(PAGES)}")
     urls.settings |= {"template_loader": loader, "desk": desk}
     replace(r"/metrics", Metrics)
     replace(r"/healthcheck", Healthcheck)

@@ -6,7 +6,7 @@ from sync_worker.desk import typed
 from sync_worker.desk.page import DeskPage, Notice, Refused
 from sync_worker.domain.letter import DeadLetter
 from sync_worker.domain.rules import Owner
-from sync_worker.sync.office import DeadLetterOffice, options, owner_rule
+from sync_worker.sync.office import DeadLetterOffice, options, owner_rules
 
 GONE = "There is no such letter; it may have been settled meanwhile."
 
@@ -21,7 +21,7 @@ class LetterPage(DeskPage):
             letter=letter,
             offered=options(letter),
             named=typed,
-            rule=lambda field, side: owner_rule(field, Owner(side)),
+            rule=lambda field, side: owner_rules({field: Owner(side)}),
         )
 
 

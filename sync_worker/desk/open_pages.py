@@ -5,16 +5,13 @@ from __future__ import annotations
 from flower.views import monitor
 from tornado import web
 
-PAGES = ("metrics", "healthcheck")
-
-
 class _Closed:
-    """Open where the option `open_pages` (FLOWER_OPEN_PAGES) names the page, or where Flower has no login at all."""
+    """Open where FLOWER_OPEN_PAGES names the page, or where Flower has no login at all."""
 
     page = ""
 
     def prepare(self) -> None:
-        opened = {name.strip() for name in self.application.options.open_pages}  # type: ignore[attr-defined]
+        opened = self.settings["desk"].open_pages  # type: ignore[attr-defined]
         if self.page not in opened and not self.current_user:  # type: ignore[attr-defined]
             raise web.HTTPError(401)  # not to the login page: who asks here is a machine
 

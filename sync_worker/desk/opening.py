@@ -25,6 +25,7 @@ class Desk:
 
     office: DeadLetterOffice
     portal_origin: str  # https://portal, for links to cards
+    open_pages: tuple[str, ...]  # they ask for no login
     threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="desk")
     )
@@ -39,5 +40,6 @@ def open_office() -> Desk:
     return Desk(
         office=build_office(settings, send_task=app.send_task),
         portal_origin=settings.portal_origin,
+        open_pages=settings.flower_open_pages,
         versions={path.name: sha256(path.read_bytes()).hexdigest()[:12] for path in STATIC.iterdir()},
     )

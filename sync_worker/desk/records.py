@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sync_worker.desk.asked import RECORD_WORDS, next_trail, read_record, way_back
+from sync_worker.desk.asked import next_trail, read_text, way_back
 from sync_worker.desk.page import NO_CURSOR, DeskPage, Refused
 from sync_worker.domain.identity import RecordRef
 from sync_worker.domain.letter import Deed
 from sync_worker.domain.story import StoryEntry
+from sync_worker.entities.named import RECORD_ENTITIES
 from sync_worker.sync.office import DeadLetterOffice
 
 NO_RECORD = 'Say which record: "contact 42", "deal:7", "order" with its UUID, or "bitrix24:contact:42".'
@@ -20,11 +21,11 @@ class StoryPage(DeskPage):
         text = self.asked("record")
         record = self._record(text) if text else None
         entries = await self.ask(lambda: read_story(self.desk.office, record)) if record else []
-        self.show("story.html", wanted=text, record=record, entries=entries, record_words=RECORD_WORDS)
+        self.show("story.html", wanted=text, record=record, entries=entries, record_words=RECORD_ENTITIES)
 
     def _record(self, text: str) -> RecordRef:
         try:
-            return read_record(text)
+            return read_text(text)
         except ValueError as error:
             raise Refused(400, NO_RECORD) from error
 

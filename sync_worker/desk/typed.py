@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
-from sync_worker.desk.asked import read_record
+from sync_worker.desk.asked import read_text
 from sync_worker.desk.shown import is_addresses
 from sync_worker.domain.identity import RecordRef
 from sync_worker.domain.letter import Choice, DeadLetter, Decision
 from sync_worker.domain.rules import Owner
 from sync_worker.entities.contact import ADDRESS_PARTS
 from sync_worker.entities.typed import ADDRESS_KINDS, read_typed
-from sync_worker.sync.office import NotPossible, choose_side, choose_value, options, owner_rule
+from sync_worker.sync.office import NotPossible, choose_side, choose_value, options, owner_rules
 
 OTHER = "other"
 NEW = "new"  # in the place of a candidate
@@ -54,9 +54,7 @@ def read_rules(letter: DeadLetter, typed: Typed) -> str:
         for field in sorted(options(letter).fields)
         if typed(always_input(field)) and typed(side_input(field)) in (Owner.BITRIX24, Owner.ONEC)
     }
-    return "".join(
-        dict.fromkeys(line for name, owner in owners.items() for line in owner_rule(name, owner).splitlines(True))
-    )
+    return owner_rules(owners) if owners else ""
 
 
 def refuse_changed(letter: DeadLetter, seen: str) -> None:
@@ -96,6 +94,6 @@ def _address(field: str, kind: str, typed: Typed) -> Mapping[str, str]:
 
 def _read_ref(text: str) -> RecordRef:
     try:
-        return read_record(text)
+        return read_text(text)
     except ValueError as fault:
         raise NotPossible(f"{text} is no name of a record; it looks like: company 7") from fault

@@ -17,11 +17,11 @@ class StoryEntry:
         calls: names of the calls that were made, in order, such as "crm.contact.update" or "POST /counterparties"
         wrote: {"bitrix24": [fields], "onec": [fields]}
         lost: [{"field", "system", "value", "kept"}]: values of the side that does not own them, put right. Personal
-        cause, message, next, letter: a failure, and what became of it
+        cause, message, letter: a failure, and the letter that came of it
         by, note: a person's deed
     """
 
     at: datetime
-    what: str  # an Outcome, "failed", "waited", "dead_letter", or an Act
+    what: str  # an Outcome, "failed", "dead_letter", "given_up", or an Act
     trace: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)

@@ -51,9 +51,18 @@ class RedisLedger:
         """Ids that are queued or held. Held ones last: what moves over meanwhile is seen at least once."""
         for queue in all_queues():
             messages: Any = self._client.lrange(BROKER_KEY_PREFIX + queue, 0, -1)
-            yield from (str(json.loads(message)["headers"].get("id")) for message in messages)
+            yield from (_id_of(message) for message in messages)
         held: Any = self._client.hvals(HELD_KEY)
-        yield from (str(json.loads(value)[0]["headers"].get("id")) for value in held)
+        yield from (_id_of(value) for value in held)
+
+
+def _id_of(value: str) -> str:
+    """Of a queued or a held message; blank where a person put something into the list that is none."""
+    try:
+        message = json.loads(value)
+        return str((message[0] if isinstance(message, list) else message)["headers"]["id"])
+    except (ValueError, LookupError, TypeError):
+        return ""
 
 
 class NoLedger:

@@ -26,7 +26,7 @@ class RedisTally:
 
     @translating()
     def events(self) -> Mapping[tuple[EntityKind, Lane, str], int]:
-        """By entity, lane, and what it came to: an Outcome's value, "failed", "waited" or "dead_letter"."""
+        """By entity, lane, and what it came to: an Outcome's value, "failed", "waited", "dead_letter" or "given_up"."""
         counts: Any = self._client.hgetall(EVENTS_TALLY_KEY)
         return {_read(field): int(count) for field, count in counts.items()}
 

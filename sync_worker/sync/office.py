@@ -319,6 +319,7 @@ def new_run_id(at: datetime) -> str:
     return f"{at:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
-def owner_rule(field: str, owner: Owner) -> str:
-    """What to add to sync.toml so that this field is never in conflict again."""
-    return f'[owners.counterparty]\n{field} = "{owner.value}"\n'
+def owner_rules(owners: Mapping[str, Owner]) -> str:
+    """What to add to sync.toml so that these fields are never in conflict again."""
+    lines = (f'{field} = "{owner.value}"' for field, owner in sorted(owners.items()))
+    return "\n".join(("[owners.counterparty]", *lines, ""))

@@ -32,6 +32,7 @@ from sync_worker.sync.ports import (
 from sync_worker.sync.retry_policy import GiveUp, Halt, NextStep, Park, WaitFor, decide
 
 UNTOLD = (Outcome.COVERED, Outcome.GATHERED)  # nothing was looked at: the look that answers them is told
+GIVEN_UP = "given_up"  # it failed, as a person has said that it may
 
 
 class Flow(Protocol):
@@ -185,16 +186,18 @@ class SyncWorker:
             self.parked.park(again, ready_at=ready_at, reason=self.mask(str(error)))
         elif isinstance(decision, GiveUp):
             self.give_up(event, error)
-        self._count(event, tallied_as(decision))
+        if not isinstance(decision, GiveUp):
+            self._count(event, "failed" if counts_as_attempt(decision) else "waited")
         if isinstance(decision, (WaitFor, Park)) and decision.counts:
-            self._tell(event, "failed", {**self._failure(error), "next": tallied_as(decision)})
+            self._tell(event, "failed", self._failure(error))
         return decision
 
     def give_up(self, event: ChangeEvent, error: Exception) -> DeadLetter | None:
         """File the event as a dead letter; None where a person has given up just that. Errors: StoreUnavailable."""
         letter = self._letter(event, error)
         if event.given_up == matter(letter):
-            self._tell(event, "given_up", self._failure(error))
+            self._tell(event, GIVEN_UP, self._failure(error))
+            self._count(event, GIVEN_UP)
             return None
         replayed = self.letters.get(event.letter) if event.letter else None
         letter = self.letters.add(letter)
@@ -202,6 +205,7 @@ class SyncWorker:
         if replayed is not None and replayed.run:
             self.replays.ended(replayed.run, replayed.id, closed=False)
         self._tell(event, "dead_letter", {**self._failure(error), "letter": letter.id})
+        self._count(event, "dead_letter")
         self.filed(letter, error)
         return letter
 
@@ -236,7 +240,7 @@ class SyncWorker:
                 record=None,
                 partner=None,
                 cause="bad_event",
-                message=f"an event from {misfit.system} fits no schema",
+                message=f"what came from {misfit.system} is no event that could be read",
                 details={"errors": dict(misfit.errors), "raw": dict(misfit.raw)},
                 event={},
                 attempts=1,
@@ -341,10 +345,3 @@ def after_failure(event: ChangeEvent, decision: WaitFor | Park | Halt) -> Change
 
 def counts_as_attempt(decision: WaitFor | Park | Halt) -> bool:
     return not isinstance(decision, Halt) and decision.counts
-
-
-def tallied_as(decision: NextStep) -> str:
-    """What a failure counts as, beside the outcomes: `waited` where it was no fault of the event's."""
-    if isinstance(decision, GiveUp):
-        return "dead_letter"
-    return "failed" if counts_as_attempt(decision) else "waited"

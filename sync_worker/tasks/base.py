@@ -33,7 +33,7 @@ from sync_worker.store.locks import RedisLocks
 from sync_worker.sync.retry_policy import GiveUp, WaitFor
 from sync_worker.sync.worker import SyncWorker, after_failure
 from sync_worker.tasks.suspects import SUSPECT_HEADER, Watch, is_watched
-from sync_worker.telemetry import mask_all
+from sync_worker.telemetry import mask_all, report_fault
 
 logger = structlog.get_logger("sync.task")
 
@@ -154,6 +154,7 @@ class SyncTask(Task):  # type: ignore[misc]  # Celery ships no types
         is_suspect = is_watched(self.request)
         decision = SUSPECT_TURN if is_suspect and isinstance(error, RecordBusy) else worker.settle(event, error)
         _report(error, type(decision).__name__, event)
+        report_fault(error)
         if isinstance(decision, WaitFor):
             again = after_failure(event, decision)
             raise self.retry(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sync_worker.desk.asked import read_record
+from sync_worker.desk.asked import read_text
 from sync_worker.domain.letter import Selection
 from sync_worker.domain.story import StoryEntry
 from sync_worker.sync.office import DeadLetterOffice
@@ -40,7 +40,7 @@ FACTS = {
     ],
 )
 def test_a_record_is_meant_by_many_names(text: str, ref: str) -> None:
-    assert str(read_record(text)) == ref
+    assert str(read_text(text)) == ref
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_record_is_meant_by_many_names(text: str, ref: str) -> None:
 )
 def test_what_names_no_record_is_refused(anna: Visitor, text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # of three kinds
-        read_record(text)
+        read_text(text)
     assert anna.get("/dead-letters/story", params={"record": text}).status_code == (400 if text else 200)
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, seed, settings
 
 from tests.unit.sync.histories import Plan
-from tests.unit.sync.history_plans import INTERESTING, Findings, plans
+from tests.unit.sync.history_plans import PHASES, Findings, plans
 
 HISTORIES = 10_000
 PARTS = 20
@@ -31,8 +31,8 @@ def test_ten_thousand_histories_end_in_agreement(
     findings = Findings()
 
     @seed(first_seed + part)
-    @settings(max_examples=HISTORIES // PARTS, deadline=None, database=None)
-    @given(plans(loses=part % 2 == 0))
+    @settings(max_examples=HISTORIES // PARTS, deadline=None, database=None, phases=PHASES)
+    @given(plans())
     def end_in_agreement(plan: Plan) -> None:
         findings.judge(plan)
 

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from sync_worker.contract import (
+    ALERT_TASK,
     MISFIT_TASK,
     RELEASE_TASK,
+    REPLAY_TASK,
     REQUEUE_TASK,
     STOCK_TASK,
     UPKEEP_QUEUE,
@@ -112,7 +114,8 @@ def test_every_flow_is_plugged_in(entity: EntityKind) -> None:
 def test_a_worker_has_our_tasks_and_no_others(celery: Mapping[str, list[str]]) -> None:
     ours = {name for name in celery["tasks"] if not name.startswith("celery.")}
 
-    assert ours == {*map(task_name, EntityKind), MISFIT_TASK, RELEASE_TASK, REQUEUE_TASK, STOCK_TASK}
+    upkeep = {ALERT_TASK, MISFIT_TASK, RELEASE_TASK, REPLAY_TASK, REQUEUE_TASK, STOCK_TASK}
+    assert ours == {*map(task_name, EntityKind), *upkeep, "sync.poison"}
 
 
 def test_a_worker_has_the_contracts_queues(celery: Mapping[str, list[str]]) -> None:

@@ -98,8 +98,8 @@ ROOMS = {
         libraries="click redis requests rich tomlkit",
     ),
     "sync_worker.desk": room(
-        "app", "bootstrap", "contract", "domain", "entities", "errors", "settings", "sync.office", "telemetry",
-        libraries="celery flower tornado",
+        "app", "bootstrap", "contract", "domain", "entities", "errors", "settings", "sync.for_machines",
+        "sync.office", "telemetry", libraries="celery flower tornado",
     ),
     "celeryconfig": room("contract", "settings", libraries="kombu"),
     "ingress": room(

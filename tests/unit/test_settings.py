@@ -216,6 +216,7 @@ def test_a_webhook_of_alerts_of_another_shape_is_refused_without_being_shown(url
         ("INGRESS_BIND", "127.0.0.1", "HOST:PORT"),
         ("INGRESS_BIND", ":8080", "HOST:PORT"),
         ("FLOWER_BIND", "127.0.0.1:99999", "HOST:PORT"),
+        ("FLOWER_OPEN_PAGES", "metrics,tasks", "not tasks"),
         ("LOG_LEVEL", "loud", "DEBUG"),
         ("SENTRY_DSN", "https://sentry.example/1", "https://key@host/number"),
     ],

@@ -43,6 +43,7 @@ def make_settings(*, sentry_dsn: str = "") -> Settings:
         ingress_spool=Path("var/spool"),
         flower_bind="127.0.0.1:5555",
         flower_basic_auth="",
+        flower_open_pages=(),
         sync_config=Path("sync.toml"),
         sync_var=Path("var"),
         sentry_dsn=sentry_dsn,

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from sync_worker.cli.records import RECORD_ENTITIES, read_record, short_name
+from sync_worker.cli.records import short_name
 from sync_worker.domain.identity import parse_ref
+from sync_worker.entities.named import RECORD_ENTITIES, read_record
 
 UUID = "6f9619ff-8b86-d011-b42d-00c04fc964ff"
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sync_worker.cli.rules_file import NotWrittenError, rule_text, with_owners, write_owners
+from sync_worker.cli.rules_file import NotWrittenError, with_owners, write_owners
 from sync_worker.domain.rules import Owner
+from sync_worker.sync.office import owner_rules
 from sync_worker.sync_toml import load_rules
 from tests.services import ROOT
 
@@ -117,7 +118,7 @@ def test_no_file_is_made_out_of_nothing(tmp_path: Path) -> None:
 
 
 def test_the_rule_is_shown_as_it_would_stand_in_the_file() -> None:
-    text = rule_text({"phones": Owner.BITRIX24, "name": Owner.ONEC})
+    text = owner_rules({"phones": Owner.BITRIX24, "name": Owner.ONEC})
 
     assert text == '[owners.counterparty]\nname = "onec"\nphones = "bitrix24"\n'
     assert with_owners("", {"name": Owner.ONEC, "phones": Owner.BITRIX24}) == text

@@ -174,9 +174,7 @@ def test_each_verdict_says_which_row_decided(case: dict[str, Any], why: Why) -> 
     [
         pytest.param({"left": "b", "right": "a", "base": "a", "owner": ONEC}, System.BITRIX24, id="put back"),
         pytest.param({"left": "a", "right": "b", "base": "a", "owner": B24}, System.ONEC, id="put back in 1C"),
-        pytest.param(
-            {"left": "a", "right": None, "base": "a", "owner": B24}, System.ONEC, id="a cleared value"
-        ),
+        pytest.param({"left": "a", "right": None, "base": "a", "owner": B24}, System.ONEC, id="a cleared value"),
         pytest.param(
             {"left": "a", "right": "b", "owner": B24, "has_base": False}, System.ONEC, id="at the first meeting"
         ),

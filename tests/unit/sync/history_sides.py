@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sync_worker.domain.identity import RecordRef, RecordType, System, bitrix24_ref, onec_ref
@@ -12,17 +12,18 @@ from sync_worker.entities.contact import CounterpartyRecord, bitrix24_type
 from sync_worker.errors import LinkBroken, OutcomeUnknown, RemoteRejected, RemoteUnavailable, StoreUnavailable
 from tests.fakes.gateways import FakeCounterpartySide
 
-WRITES = ("create", "update")
 MOMENTS = {
-    "crash": 40,
+    "crash": 25,
+    "crash in a write": 6,
     "lost answer": 2,
     "remote down": 4,
-    "store down": 25,
+    "store down": 15,
     "edit meanwhile": 4,
     "not acknowledged": 1,
 }
 """What may befall a piece of work, and how many moments there are for it in a long one."""
-FATES = ("crash", *MOMENTS)
+CRASHES = ("crash", "crash in a write")
+WRITES = ("create", "update")
 
 
 class Crash(BaseException):
@@ -37,49 +38,72 @@ class Fate:
     at: int
 
 
-@dataclass
+@dataclass(frozen=True)
+class Moment:
+    """Just before or just after a call."""
+
+    fate: str
+    store: str  # or remote
+    call: str
+    is_remote: bool
+    is_done: bool
+
+    def follows(self, call: str) -> bool:
+        return self.is_done and self.call == call
+
+    def precedes(self, call: str) -> bool:
+        return not self.is_done and self.call == call
+
+    @property
+    def can_be(self) -> bool:
+        """True where this may befall somebody just then."""
+        if self.fate == "crash":
+            return True
+        if self.fate == "crash in a write":
+            return self.call in (*WRITES, "save")
+        if self.fate == "lost answer":
+            return self.is_remote and self.is_done and self.call in WRITES
+        if self.fate == "store down":
+            return not self.is_remote
+        return self.fate != "not acknowledged" and self.is_remote and not self.is_done
+
+
 class Fuse:
     """Burns down with each call of a remote or store; when it is through, the fate strikes."""
 
-    meanwhile: Callable[[], None]
-    """Somebody edits a record in the middle of the work."""
-    fate: Fate | None = None
-    left: int = 0
-    struck: list[tuple[str, str, bool]] = field(default_factory=list)  # of this piece of work: fate, call, is it done
+    def __init__(self) -> None:
+        self.meanwhile: Callable[[], None] = lambda: None  # somebody edits a record in the middle of the work
+        self.struck: list[Moment] = []  # of this piece of work
+        self._fate: Fate | None = None
+        self._left = 0
 
     def arm(self, fate: Fate | None) -> None:
-        self.fate, self.left = fate, fate.at % MOMENTS[fate.kind] if fate else 0
+        self._fate, self._left = fate, fate.at % MOMENTS[fate.kind] if fate else 0
         self.struck.clear()
 
-    def burn(self, call: str, *, is_remote: bool, is_done: bool) -> None:
-        fate = self.fate
-        if fate is None or not _may_strike(fate.kind, call, is_remote=is_remote, is_done=is_done):
+    def burn(self, store: str, call: str, *, is_remote: bool, is_done: bool) -> None:
+        if self._fate is None:
             return
-        self.left -= 1
-        if self.left >= 0:
+        moment = Moment(self._fate.kind, store, call, is_remote, is_done)
+        if not moment.can_be:
             return
-        self.fate = None
-        self.struck.append((fate.kind, call, is_done))
-        if fate.kind == "edit meanwhile":
+        self._left -= 1
+        if self._left < 0:
+            self._fate = None
+            self.struck.append(moment)
+            self._strike(moment.fate)
+
+    def _strike(self, fate: str) -> None:
+        if fate == "edit meanwhile":
             self.meanwhile()
-            return
-        raise _error_of(fate.kind)
-
-
-def _may_strike(fate: str, call: str, *, is_remote: bool, is_done: bool) -> bool:
-    if fate == "crash":
-        return True
-    if fate == "lost answer":
-        return is_remote and is_done and call.split()[1] in WRITES
-    if fate == "store down":
-        return not is_remote
-    return fate != "not acknowledged" and is_remote and not is_done
-
-
-def _error_of(fate: str) -> BaseException:
-    if fate == "lost answer":
-        return OutcomeUnknown("no answer")
-    return Crash() if fate == "crash" else RemoteUnavailable("503") if fate == "remote down" else StoreUnavailable("no")
+        elif fate in CRASHES:
+            raise Crash
+        elif fate == "lost answer":
+            raise OutcomeUnknown("no answer")
+        elif fate == "remote down":
+            raise RemoteUnavailable("503")
+        else:
+            raise StoreUnavailable("no answer")
 
 
 class Wired:
@@ -93,12 +117,12 @@ class Wired:
         found = getattr(self.inner, attribute)
         if not callable(found):
             return found
-        call, fuse, is_remote = f"{self._name} {attribute}", self._fuse, self._is_remote
+        name, fuse, is_remote = self._name, self._fuse, self._is_remote
 
         def called(*args: Any, **kwargs: Any) -> Any:
-            fuse.burn(call, is_remote=is_remote, is_done=False)
+            fuse.burn(name, attribute, is_remote=is_remote, is_done=False)
             result = found(*args, **kwargs)
-            fuse.burn(call, is_remote=is_remote, is_done=True)
+            fuse.burn(name, attribute, is_remote=is_remote, is_done=True)
             return result
 
         setattr(self, attribute, called)  # the next one is found at once
@@ -118,10 +142,12 @@ class Side(FakeCounterpartySide):
         *,
         unknown_people: frozenset[str],
         hear: Callable[[CounterpartyRecord | None, CounterpartyRecord], None],
+        trace: list[str],
     ) -> None:
         super().__init__(system, unknown_people=unknown_people)
         self.hear = hear
-        self.trace: list[str] = []
+        self.trace = trace
+        self.ever: dict[RecordRef, None] = {}  # all that ever were here
         self.made_from: CounterpartyRecord | None = None  # the newest one here
         self._made = 0
 
@@ -169,5 +195,6 @@ class Side(FakeCounterpartySide):
     def _write(self, record: CounterpartyRecord) -> CounterpartyRecord:
         before = self.records.get(record.ref)
         after = super()._write(replace(record, fields={"responsible": None, **record.fields}))
+        self.ever[record.ref] = None
         self.hear(before, after)
         return after

@@ -23,7 +23,7 @@ from sync_worker.sync.office import (
     choose_side,
     choose_value,
     options,
-    owner_rule,
+    owner_rules,
     refuse_unfit,
     told,
 )
@@ -180,7 +180,7 @@ def test_a_decision_is_told_without_values() -> None:
 
 
 def test_a_rule_for_always_is_what_sync_toml_takes() -> None:
-    assert owner_rule("name", Owner.ONEC) == '[owners.counterparty]\nname = "onec"\n'
+    assert owner_rules({"name": Owner.ONEC}) == '[owners.counterparty]\nname = "onec"\n'
 
 
 # --- one letter ------------------------------------------------------------------------------------------------------
