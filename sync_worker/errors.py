@@ -22,6 +22,8 @@ class SyncError(Exception):
     """False: all was done, and the letter is a notice; the record's later events go on."""
     words: tuple[str, ...] = ()
     """What the record may be sought by beside its ids: its ИНН, its e-mails."""
+    about: RecordRef | None = None
+    """The record that it is about, where that is another than the event's: merged cards, a person's decision."""
     done: Mapping[str, Any] = MappingProxyType({})
     """What had been done for the event until it failed: as StoryEntry.facts has it."""
 

@@ -240,7 +240,9 @@ def _bind(value: str) -> None:
 
 def _open_pages(values: list[str]) -> None:
     if unknown := sorted(set(filter(None, values)) - set(FLOWER_PAGES)):
-        raise ValidationError(f"names pages of Flower for machines: {', '.join(FLOWER_PAGES)}; not {', '.join(unknown)}")
+        raise ValidationError(
+            f"names pages of Flower for machines: {', '.join(FLOWER_PAGES)}; not {', '.join(unknown)}"
+        )
 
 
 def _tokens(values: list[str]) -> None:

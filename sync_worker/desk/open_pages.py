@@ -5,6 +5,7 @@ from __future__ import annotations
 from flower.views import monitor
 from tornado import web
 
+
 class _Closed:
     """Open where FLOWER_OPEN_PAGES names the page, or where Flower has no login at all."""
 

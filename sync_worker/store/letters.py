@@ -101,14 +101,16 @@ def brought_up_to_date(filed: DeadLetter, again: DeadLetter) -> DeadLetter:
 
     It waits for a person anew: what was decided was carried out, or tried. What was done with it stays on it.
     """
+    moved = _has_moved(filed, again)
     known = [ref for ref in (again.partner, again.record, filed.partner) if ref is not None]
-    record = filed.record or again.record
+    record = again.record if moved else filed.record or again.record
+    partner = next((ref for ref in known if record is not None and ref.system is not record.system), None)
     return replace(
         again,
         id=filed.id,
         record=record,
-        partner=next((ref for ref in known if record is not None and ref.system is not record.system), None),
-        event=_newer(filed.event, again.event),
+        partner=again.partner if moved else partner,
+        event=again.event if moved else _newer(filed.event, again.event),
         first_at=filed.first_at,
         last_at=max(filed.last_at, again.last_at),
         waiting=filed.waiting,
@@ -118,6 +120,13 @@ def brought_up_to_date(filed: DeadLetter, again: DeadLetter) -> DeadLetter:
         run="",
         deeds=filed.deeds,
     )
+
+
+def _has_moved(filed: DeadLetter, again: DeadLetter) -> bool:
+    """True where it is about another record now: a merged card's heir, or the partner that a person has picked."""
+    if filed.record is None or again.record is None or filed.record in (again.record, again.partner):
+        return False
+    return again.partner is not None or again.record.system is filed.record.system
 
 
 def with_one_more_waiting(letter: DeadLetter, event: ChangeEvent) -> DeadLetter:

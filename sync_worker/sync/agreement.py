@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sync_worker.domain.identity import System
+from sync_worker.domain.identity import RecordRef, System
 from sync_worker.domain.letter import Decision
 from sync_worker.domain.link import Link, Memory
 from sync_worker.domain.merge import Baseline, Plan, Why, merge
 from sync_worker.domain.outcome import Outcome
 from sync_worker.domain.rules import CounterpartyRules
 from sync_worker.entities.contact import LISTS, CounterpartyRecord
-from sync_worker.errors import FieldConflict
+from sync_worker.errors import FieldConflict, LinkBroken
 from sync_worker.sync.chapter import note_lost, note_verdicts, note_written
 from sync_worker.sync.one_way import gone
 from sync_worker.sync.partners import ENTITY, names
@@ -48,10 +49,14 @@ class Agreement:
         if _kind_moved(left, right, memory):
             to_onec["kind"] = left.kind.value
         is_linked_both_ways = names(left, right.ref) and names(right, left.ref)
-        relink = decision.pick is not None or _is_inherited(right, left)
-        right_after = self.onec.update(right, to_onec, source=left, relink=relink)
-        left_after = self.bitrix24.update(left, plan.to_bitrix24, source=right) if left.is_whole else left
-        self._note(plan)
+        _note_lost(plan)  # before it is overwritten: the answer of a write may be lost
+        relink = decision.pick is not None or _is_out_of_date(right, left)
+        with _gone_if_broken(right.ref, left.ref):
+            right_after = self.onec.update(right, to_onec, source=left, relink=relink)
+        note_written(System.ONEC.value, to_onec)
+        with _gone_if_broken(left.ref, right.ref):
+            left_after = self.bitrix24.update(left, plan.to_bitrix24, source=right) if left.is_whole else left
+        note_written(System.BITRIX24.value, plan.to_bitrix24)
         self._remember(left_after, right_after)
         if created:
             return Outcome.CREATED
@@ -101,17 +106,26 @@ class Agreement:
         memory = Memory(baseline=baseline, sequence=right.sequence, version=right.version, marks=marks)
         self.memories.save(ENTITY, left.ref, memory)
 
-    def _note(self, plan: Plan) -> None:
-        note_written(System.BITRIX24.value, plan.to_bitrix24)
-        note_written(System.ONEC.value, plan.to_onec)
-        for one in plan.lost:
-            is_left = one.lost is System.BITRIX24
-            value, kept = (one.bitrix24, one.for_bitrix24) if is_left else (one.onec, one.for_onec)
-            note_lost(field=one.field, system=str(one.lost), value=value, kept=kept, is_put_back=one.is_put_back)
+
+def _note_lost(plan: Plan) -> None:
+    for one in plan.lost:
+        is_left = one.lost is System.BITRIX24
+        value, kept = (one.bitrix24, one.for_bitrix24) if is_left else (one.onec, one.for_onec)
+        note_lost(field=one.field, system=str(one.lost), value=value, kept=kept, is_put_back=one.is_put_back)
 
 
-def _is_inherited(right: CounterpartyRecord, left: CounterpartyRecord) -> bool:
-    """True where 1C's record still names a card that was merged into this one: any other never comes so far."""
+@contextmanager
+def _gone_if_broken(ref: RecordRef, partner: RecordRef) -> Iterator[None]:
+    """A remote that refuses a write because `ref` is gone does not say whose partner that was."""
+    try:
+        yield
+    except LinkBroken as error:
+        error.gone, error.left = error.gone or ref, error.left or partner
+        raise
+
+
+def _is_out_of_date(right: CounterpartyRecord, left: CounterpartyRecord) -> bool:
+    """True where 1C's record names another card than the one that is its partner: as a decision or a merge left it."""
     return right.other_ref is not None and not names(right, left.ref)
 
 

@@ -19,7 +19,7 @@ from sync_worker.entities.contact import (
     keys_of,
     syncs,
 )
-from sync_worker.errors import BadEvent, LinkBroken, MergedAway, NoCounterparty
+from sync_worker.errors import LinkBroken, MergedAway, NoCounterparty
 from sync_worker.sync.agreement import Agreement
 from sync_worker.sync.one_way import alive, gone, gone_in_onec
 from sync_worker.sync.partners import ENTITY, Partners, Visit, found_by
@@ -127,7 +127,7 @@ class CounterpartyFlow:
         self, left: CounterpartyRecord, link: Link | None, visit: Visit
     ) -> tuple[CounterpartyRecord, bool]:
         known = link.onec if link else None
-        if known is None and left.other_ref:
+        if known is None and left.other_ref and not visit.decision.create:
             known = onec_ref(RecordType.COUNTERPARTY, left.other_ref)
         if known is not None:
             return self.partners.read_known(self.onec, known, left, visit, must_exist=link is not None)
@@ -227,15 +227,15 @@ class CounterpartyFlow:
         return self.partners.read_known(self.bitrix24, known, right, visit, must_exist=True)
 
     def _look_in_onec(self, ref: RecordRef, decision: Decision) -> Outcome:
-        """A person decided about a record of 1C: it is read as it now is."""
-        if decision.is_blank:
-            raise BadEvent(f"1C's event of {ref} carries no state")
+        """A doorbell of a record in 1C: it is read as it now is."""
         if decision.create:
             self.partners.part(ref)
         record = self.onec.read(ref)
-        if record is None or record.is_deleted:
-            raise LinkBroken(f"{ref} is gone or marked for deletion", gone=ref)
-        return self.from_onec(record, decision=decision)
+        if record is not None and not record.is_deleted:
+            return self.from_onec(record, decision=decision)
+        if decision.is_blank:
+            return gone(ref, self.links)
+        raise LinkBroken(f"{ref} is gone or marked for deletion", gone=ref)
 
     def _gone_in_onec(self, ref: RecordRef, sequence: int) -> Outcome:
         link = self.links.find(ref)

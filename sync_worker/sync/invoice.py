@@ -15,7 +15,7 @@ from sync_worker.domain.outcome import Outcome
 from sync_worker.domain.rules import InvoiceRules
 from sync_worker.domain.values import decimal_or_zero, fingerprint, kopecks, money_text
 from sync_worker.entities.invoice import Invoice, InvoiceCard, invoice_title
-from sync_worker.errors import BadEvent, LinkBroken
+from sync_worker.errors import BadEvent, LinkBroken, NeedsPerson, NotYetLinked
 from sync_worker.sync.counterparty import CounterpartyFlow
 from sync_worker.sync.one_way import alive, gone, gone_in_onec
 from sync_worker.sync.ports import InvoiceCards, Links, Locks, Memories, OnecInvoices, OnecStates
@@ -68,7 +68,7 @@ class InvoiceFlow:
     def _touched_in_bitrix24(self, event: ChangeEvent) -> Outcome:
         """Our own echo, or somebody edited the card: then 1C's values are put back."""
         link = self.links.find(event.record)
-        if link is None or link.deleted_in:
+        if link is None or link.deleted_in is System.ONEC:
             return Outcome.SKIPPED
         with self.locks.hold(str(link.onec)):
             if event.change is Change.DELETED:
@@ -76,6 +76,7 @@ class InvoiceFlow:
             current = self.cards.read(event.record)
             if current is None:
                 return gone(event.record, self.links)
+            alive(link, System.BITRIX24, self.links)
             if fingerprint(current.fields) == self.memories.get(ENTITY, link.onec).sent:
                 return Outcome.ECHO
             invoice = self.onec.read(link.onec)
@@ -141,7 +142,13 @@ class InvoiceFlow:
     def _party(self, invoice: Invoice) -> RecordRef | None:
         if invoice.counterparty_party is not None:
             return invoice.counterparty_party
-        return self.counterparties.ensure_in_bitrix24(invoice.counterparty) if invoice.counterparty else None
+        if invoice.counterparty is None:
+            return None
+        try:
+            return self.counterparties.ensure_in_bitrix24(invoice.counterparty)
+        except NeedsPerson as error:  # it holds the invoice back, and shows as a letter of its own
+            text = f"{invoice.counterparty} waits for a person: {error}"
+            raise NotYetLinked(text, need=invoice.counterparty) from error
 
 
 def card_row(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from sync_worker.domain.rules import Owner
 from sync_worker.domain.story import StoryEntry
 from sync_worker.errors import StoreUnavailable
 from sync_worker.sync.ports import Audit, Clock, DeadLetters, Links, Outbox, Replays, Stories
+from sync_worker.sync.replaying import behind
 
 MOST_UNDER_WAY = 100  # letters of one run at once; so cancelling it leaves little, and live work its budget
 LOST_AFTER = timedelta(minutes=15)  # a letter that was sent and heard of no more may be sent again
@@ -106,9 +107,8 @@ class DeadLetterOffice:
             raise NotPossible(f"there is no letter {letter_id}; it may have been settled meanwhile")
         self._tell(self._deed(Act.DISCARDED, by, note=reason.strip()), letter)
         self._end(letter, closed=True)
-        if letter.waiting and letter.event:
-            event = replace(ChangeEvent.load(letter.event), lane=Lane.BULK, whole=True, attempts=0)
-            self.outbox.publish(replace(event, given_up=matter(letter)))
+        for event in behind(letter, grew=True, now=self.clock.now()):
+            self.outbox.publish(replace(event, lane=Lane.BULK, given_up=matter(letter)))
         return letter
 
     # --- many at once ------------------------------------------------------------------------------------------------

@@ -67,8 +67,9 @@ def send(event: ChangeEvent, entity: EntityKind, document: RecordType, sender: S
 
 def _send(record: Record, entity: EntityKind, document: RecordType, sender: Sender[Record]) -> Outcome:
     link = sender.links.find(record.ref)
-    if link is not None and link.deleted_in:
+    if link is not None and link.deleted_in is System.ONEC:
         return Outcome.SKIPPED
+    link = alive(link, System.BITRIX24, sender.links)
     known = known_partner(link, document, record.onec_id, sender.links)
     if not sender.travels(record, is_sent=known is not None):
         return Outcome.SKIPPED
@@ -76,7 +77,7 @@ def _send(record: Record, entity: EntityKind, document: RecordType, sender: Send
     is_marked = link is not None and record.onec_id == link.onec.id
     if is_marked and sender.memories.get(entity, record.ref).sent == sent:
         return Outcome.ECHO
-    done = sender.upsert(record, known)
+    done = _upsert(record, known, sender)
     sender.links.save(Link(bitrix24=record.ref, onec=done.ref))  # at once: losing it means a second document
     if record.onec_id != done.ref.id:
         sender.write_back(record, done)
@@ -84,6 +85,15 @@ def _send(record: Record, entity: EntityKind, document: RecordType, sender: Send
     memory = Memory(sent=sent, sequence=done.sequence, version=done.version)
     sender.memories.save(entity, record.ref, memory)
     return Outcome.CREATED if done.created else Outcome.UPDATED
+
+
+def _upsert(record: Record, known: RecordRef | None, sender: Sender[Record]) -> Upserted:
+    try:
+        return sender.upsert(record, known)
+    except LinkBroken as error:  # 1C does not say which object it means by that
+        if error.gone is None and known is not None:
+            error.gone, error.left = known, record.ref
+        raise
 
 
 def gone(ref: RecordRef, links: Links) -> Outcome:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from sync_worker.domain.identity import EntityKind, RecordRef, System, parse_external_id
+from sync_worker.domain.identity import EntityKind, RecordRef, System
 from sync_worker.domain.letter import NOTHING_DECIDED, Decision
 from sync_worker.domain.link import Link, Memory
 from sync_worker.entities.contact import (
@@ -53,19 +53,29 @@ class Partners:
                 text = f"{partner}, the partner of {record.ref}, is gone or marked for deletion"
                 raise LinkBroken(text, gone=partner, left=record.ref)
             return self.find_or_create(side, record, visit)  # an id that was left over from somewhere else
-        if found.other_ref and not names(found, record.ref) and visit.decision.pick != partner:
-            self._refuse_taken(found, record)
-        self.save_link(record.ref, partner)
+        self._take(found, record)
         return found, False
 
-    def _refuse_taken(self, found: CounterpartyRecord, record: CounterpartyRecord) -> None:
-        """Unless its card was merged into this one: the portal deletes one of two, and the other has its 1C ref."""
-        before = parse_external_id(found.other_ref)
-        if before is not None and self.links.find(before) is not None and self.bitrix24.read(before) is None:
-            self.inherit(before, record.ref)
-            return
-        text = f"{found.ref} is meant by {record.ref}, but is linked to {found.other_ref}"
-        raise AmbiguousMatch(text, candidates=(str(found.ref),))
+    def _take(self, found: CounterpartyRecord, record: CounterpartyRecord) -> None:
+        """Link the two. Errors: AmbiguousMatch where the found one is another's partner."""
+        link = self.links.find(found.ref)
+        owner = link.other(found.ref) if link else None
+        if link is not None and owner is not None and owner != record.ref:
+            if not self._is_merged(link, found, record):
+                raise _taken(found, record, str(owner))
+            self.inherit(owner, record.ref)
+        elif link is None and found.other_ref and not names(found, record.ref):
+            raise _taken(found, record, found.other_ref)  # what is written counts where we know of no link
+        self.save_link(record.ref, found.ref)
+
+    def _is_merged(self, link: Link, found: CounterpartyRecord, record: CounterpartyRecord) -> bool:
+        """True where the card that has been the partner was merged into this one: the portal deletes one of two.
+
+        One that was seen to be deleted has a tombstone, and what becomes of its partner is for a person to say.
+        """
+        if found.ref.system is not System.ONEC or link.deleted_in is not None:
+            return False
+        return link.bitrix24.type is record.ref.type and self.bitrix24.read(link.bitrix24) is None
 
     def find_or_create(
         self, side: CounterpartySide, record: CounterpartyRecord, visit: Visit
@@ -78,9 +88,7 @@ class Partners:
         partner = None if visit.decision.create else choose_partner(record, candidates)
         if partner is not None:
             visit.hold(self.locks, str(partner.ref))
-            if partner.other_ref and not names(partner, record.ref):
-                self._refuse_taken(partner, record)
-            self.save_link(record.ref, partner.ref)
+            self._take(partner, record)
             return partner, False
         others = {one.ref.id for one in candidates if not one.is_deleted} if visit.decision.create else set()
         created = side.create(record, not_duplicate_of=sorted(others))
@@ -94,7 +102,12 @@ class Partners:
         self.links.save(Link(bitrix24=left, onec=right))
 
     def adopt(self, ref: RecordRef, partner: RecordRef) -> None:
-        """Link the two by a person's decision, whatever either was linked to; nothing was agreed between them yet."""
+        """Link the two by a person's decision, whatever either was linked to; nothing was agreed between them yet.
+
+        Errors: ValueError for two records of one side, which nobody can have meant.
+        """
+        if ref.system is partner.system:
+            raise ValueError(f"{ref} and {partner} are on the same side")
         link = self.links.find(ref)
         if link is not None and link.other(ref) == partner:
             return
@@ -141,17 +154,22 @@ def choose_partner(record: CounterpartyRecord, candidates: list[CounterpartyReco
     return matching[0] if matching else None
 
 
+def _taken(found: CounterpartyRecord, record: CounterpartyRecord, owner: str) -> AmbiguousMatch:
+    text = f"{found.ref} is meant by {record.ref}, but is linked to {owner}"
+    return AmbiguousMatch(text, candidates=(str(found.ref),))
+
+
 def _refs(records: list[CounterpartyRecord]) -> tuple[str, ...]:
     return tuple(str(one.ref) for one in records)
 
 
 @contextmanager
 def found_by(record: CounterpartyRecord) -> Iterator[None]:
-    """A failure in the block can be sought by the record's ИНН and e-mails."""
+    """A failure in the block is about this record, and can be sought by its ИНН and e-mails."""
     try:
         yield
     except SyncError as error:
-        error.words = words_of(record)
+        error.words, error.about = words_of(record), record.ref
         raise
 
 

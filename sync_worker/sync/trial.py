@@ -35,8 +35,9 @@ from sync_worker.sync.dry_run import (
 )
 from sync_worker.sync.invoice import InvoiceFlow
 from sync_worker.sync.lead import LeadFlow
+from sync_worker.sync.replaying import as_decided
 from sync_worker.sync.status import StatusFlow
-from sync_worker.sync.worker import Flow, as_decided
+from sync_worker.sync.worker import Flow
 
 TRACE = "explain"
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from sync_worker.contract import Change, ChangeEvent, Misfit
-from sync_worker.domain.identity import EntityKind, RecordRef, System, parse_ref
+from sync_worker.domain.identity import EntityKind, RecordRef, System
 from sync_worker.domain.letter import NOTHING_DECIDED, DeadLetter, Decision, matter
 from sync_worker.domain.outcome import Outcome
 from sync_worker.domain.story import StoryEntry
@@ -29,6 +29,7 @@ from sync_worker.sync.ports import (
     Stories,
     Tally,
 )
+from sync_worker.sync.replaying import as_decided, behind, doorbell
 from sync_worker.sync.retry_policy import GiveUp, Halt, NextStep, Park, WaitFor, decide
 
 UNTOLD = (Outcome.COVERED, Outcome.GATHERED)  # nothing was looked at: the look that answers them is told
@@ -84,6 +85,7 @@ class SyncWorker:
                 outcome = self._answer(event) if can_be_covered else self._look(event)
             except SyncError as error:
                 error.done = done.facts()
+                self._count_put_back(done.put_back if done.wrote else ())
                 raise
         self._count(event, outcome)
         self._count_put_back(done.put_back)
@@ -121,7 +123,7 @@ class SyncWorker:
             self.letters.park_behind(letter, event)
             return Outcome.PARKED
         replayed = self.letters.get(event.letter) if event.letter else None
-        event, decision = as_decided(newest_state(event, replayed), replayed)
+        event, decision = as_decided(event, replayed)
         outcome = self.flows[event.entity].handle(event, decision)
         if replayed is not None and outcome is Outcome.SKIPPED:
             self._refuse_undecided(replayed)
@@ -188,8 +190,10 @@ class SyncWorker:
             self.give_up(event, error)
         if not isinstance(decision, GiveUp):
             self._count(event, "failed" if counts_as_attempt(decision) else "waited")
-        if isinstance(decision, (WaitFor, Park)) and decision.counts:
-            self._tell(event, "failed", self._failure(error))
+        failure = self._failure(error)
+        is_try = isinstance(decision, (WaitFor, Park)) and decision.counts
+        if not isinstance(decision, GiveUp) and (is_try or "lost" in failure):
+            self._tell(event, "failed", failure)
         return decision
 
     def give_up(self, event: ChangeEvent, error: Exception) -> DeadLetter | None:
@@ -264,20 +268,14 @@ class SyncWorker:
         return len(ready)
 
     def _close(self, replayed: DeadLetter) -> None:
-        """Remove a letter whose event had an outcome. What was parked behind it meanwhile goes round on its own."""
+        """Remove a letter whose event had an outcome. What was parked behind it goes round on its own."""
         closed = self.letters.take(replayed.id)
-        if closed is not None and closed.run:
-            self.replays.ended(closed.run, closed.id, closed=True)
-        if closed is None or closed.waiting == replayed.waiting:
+        if closed is None:
             return
-        # a letter keeps the newest event only, and an older one may have been about a part
-        event = replace(ChangeEvent.load(closed.event), whole=True)
-        self.outbox.publish(event)
-        for ref in (closed.record, closed.partner):
-            if event.onec is not None and ref is not None and ref.system is System.BITRIX24:
-                # a letter keeps 1C's state rather than a doorbell, so a doorbell may have been dropped for it
-                doorbell = replace(event, record=ref, change=Change.CHANGED, onec=None, seen_at=self.clock.now())
-                self.outbox.publish(doorbell)
+        if closed.run:
+            self.replays.ended(closed.run, closed.id, closed=True)
+        for event in behind(closed, grew=closed.waiting != replayed.waiting, now=self.clock.now()):
+            self.outbox.publish(event)
 
     def _names(self, ref: RecordRef) -> tuple[RecordRef, ...]:
         """The record by its own name and by its partner's: a conflict filed under one holds both."""
@@ -291,9 +289,11 @@ class SyncWorker:
         self.outbox.publish(first)
 
     def _letter(self, event: ChangeEvent, error: Exception) -> DeadLetter:
+        known = error if isinstance(error, SyncError) else None
+        if known is not None and known.about not in (None, event.record) and event.entity is EntityKind.CONTACT:
+            event = doorbell(event, known.about)  # a card was merged into another, or a decision was about another
         link = self.links.find(event.record)
         now = self.clock.now()
-        known = error if isinstance(error, SyncError) else None
         return DeadLetter(
             id=event.letter or "",  # the store gives one
             entity=event.entity.value,
@@ -316,26 +316,6 @@ class SyncWorker:
 
 def cause_of(error: Exception) -> str:
     return error.cause if isinstance(error, SyncError) else "internal_error"
-
-
-def newest_state(event: ChangeEvent, replayed: DeadLetter | None) -> ChangeEvent:
-    """The event with 1C's newest state: one that was parked behind the letter after it was sent round again counts."""
-    newest = ChangeEvent.load(replayed.event) if replayed is not None and replayed.event else event
-    if newest.onec is None:
-        return event  # a doorbell says "look" whenever it was rung
-    return replace(newest, letter=event.letter, attempts=event.attempts, seen_at=event.seen_at)
-
-
-def as_decided(event: ChangeEvent, replayed: DeadLetter | None) -> tuple[ChangeEvent, Decision]:
-    """A replay's event with what a person decided, about the record that the decision is about."""
-    if replayed is None:
-        return event, NOTHING_DECIDED
-    if event.onec is None:
-        event = replace(event, change=Change.CHANGED)  # what was deleted may have been restored: look
-    decision, subject = replayed.decision or NOTHING_DECIDED, replayed.details.get("subject")
-    if decision.is_blank or not subject or parse_ref(subject) == event.record:
-        return event, decision
-    return replace(event, record=parse_ref(subject), change=Change.CHANGED, onec=None), decision
 
 
 def after_failure(event: ChangeEvent, decision: WaitFor | Park | Halt) -> ChangeEvent:

@@ -23,6 +23,8 @@ What cannot hold in principle, and what is left out for it:
 - A value that gives way in the very visit that a crash ends, or while the store is down, is in no story.
 - Two people whose decisions contradict each other (each gives one card to another 1C record) could go on for ever. So
   at the end somebody with sense decides: picks only who is free, and wants a new record of everybody else.
+- Somebody may pick a record that has a partner already. Whoever is robbed so is rung by the next reconcile only, so
+  where none comes people pick only who is free.
 - A letter holds back its record and that one's partner. A record that is only found in the course of the work, by its
   key, is written though it has a letter of its own; that letter then finds nothing to do.
 """
@@ -179,6 +181,7 @@ class History:
 
     def heal(self) -> None:
         """Nothing fails any more."""
+        self.come_to_rest()
         for _round in range(ROUNDS):
             self._ring_what_was_lost()
             letters = self.stage.waiting_letters()

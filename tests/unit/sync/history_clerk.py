@@ -19,7 +19,7 @@ Move = Decision | str  # a decision, or the name of what else can be done
 
 
 class Clerk:
-    """`gives_up`: letters may be discarded at any time, though what came with them is lost."""
+    """`gives_up`: somebody may give a letter up, or rob a record of its partner: a reconcile comes afterwards."""
 
     def __init__(self, stage: Stage, people: People, *, gives_up: bool) -> None:
         self.stage, self.people, self.gives_up = stage, people, gives_up
@@ -36,7 +36,8 @@ class Clerk:
         offered = options(letter)
         edits = {name: choose_value(letter, name, VALUES[name][number % 2]) for name in offered.fields}
         moves: list[Move] = [*_by_side(letter, offered), *([Decision(fields=edits)] if edits else [])]
-        moves += [Decision(pick=ref) for ref in (*offered.candidates, *self._to_be_named(letter, offered))]
+        picks = (*offered.candidates, *self._to_be_named(letter, offered))
+        moves += [Decision(pick=ref) for ref in picks if self.gives_up or self._is_free(ref, letter)]
         moves += [Decision(create=True)] if offered.can_create else []
         return [*moves, "replay", *(["discard"] if self.gives_up else [])]
 
@@ -83,7 +84,9 @@ class Clerk:
         moves: list[Move] = [Decision(pick=ref) for ref in picks if self._is_free(ref, letter)]
         moves += [Decision(create=True)] if offered.can_create else []
         if letter.cause == "link_broken":
-            moves += ["discard", *(["restore"] if self._lost(letter) else [])]
+            has_tombstone = letter.record is not None and self.stage.links.find(letter.record) is not None
+            moves += ["discard"] if has_tombstone else []
+            moves += ["restore"] if self._lost(letter) else []
         move = self.stage.luck.choice(moves or ["replay"])
         return self._restore(letter) if move == "restore" else move
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sync_worker.contract import ChangeEvent
@@ -35,6 +36,7 @@ class Judge:
         self.broken: list[str] = []
         self.work: Work | None = None
         self.gave_way: list[tuple[RecordRef, str, Any]] = []  # and has to be told of
+        self._wanted: dict[tuple[str | None, datetime], list[RecordRef]] = {}
         stage.on_write = self.look
 
     def begin(self, event: ChangeEvent) -> Work:
@@ -58,8 +60,7 @@ class Judge:
         if self.work.decision is None and after.ref in self.work.known:
             self._look_at_letter(self.work, after)
         if before is None:
-            if self.work.decision is None or not self.work.decision.create:
-                self._look_at_creation(after)
+            self._look_at_creation(self.work, after)
             return
         for name in self.stage.rules.owners:
             if before.fields.get(name) != after.fields.get(name) and (after.ref, name) not in self.work.raced:
@@ -70,13 +71,22 @@ class Judge:
         if letter is not None and letter.holds_back and letter.id != work.event.letter:
             self.broken.append(f"{after.ref} was written by {work.event.record}, though letter {letter.cause} waits")
 
-    def _look_at_creation(self, after: CounterpartyRecord) -> None:
+    def _look_at_creation(self, work: Work, after: CounterpartyRecord) -> None:
         side = self.stage.sides[after.ref.system]
-        others = [one for one in side.records.values() if one.ref != after.ref and not one.is_deleted]
-        twins = [one for one in others if one.other_ref == after.other_ref]
-        twins += [one for one in others if side.made_from is not None and has_same_key(side.made_from, one)]
-        if twins:
-            self.broken.append(f"{after.ref} was made for {after.other_ref}, a double of {[str(t.ref) for t in twins]}")
+        if work.decision is not None and work.decision.create:
+            doubles = self._made_for(work.event, after)
+        else:
+            others = [one for one in side.records.values() if one.ref != after.ref and not one.is_deleted]
+            doubles = [one.ref for one in others if one.other_ref == after.other_ref]
+            doubles += [one.ref for one in others if side.made_from is not None and has_same_key(side.made_from, one)]
+        if doubles:
+            self.broken.append(f"{after.ref} was made for {after.other_ref}, a double of {[*map(str, doubles)]}")
+
+    def _made_for(self, event: ChangeEvent, made: CounterpartyRecord) -> list[RecordRef]:
+        """Living records that this decision had made before: a person wanted one."""
+        before = self._wanted.setdefault((event.letter, event.seen_at), [])
+        before.append(made.ref)
+        return [ref for ref in before[:-1] if ref in self.stage.sides[ref.system].records]
 
     def _look_at_field(self, work: Work, name: str, before: CounterpartyRecord, after: CounterpartyRecord) -> None:
         was, base, owner = before.fields.get(name), self._agreed(after.ref, name), self.stage.rules.owners[name].system

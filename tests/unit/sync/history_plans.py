@@ -31,7 +31,6 @@ INTERESTING = frozenset(
         "crash",
         "store down",
         "edit meanwhile",
-        "VersionMoved",
         "resolve",
     }
 )
@@ -59,7 +58,7 @@ def plans(loses: st.SearchStrategy[bool] | None = None) -> st.SearchStrategy[Pla
     return st.builds(
         Plan,
         rules=st.integers(0, len(AGREEMENTS) - 1),
-        loses=loses or st.booleans(),
+        loses=st.booleans() if loses is None else loses,
         rings_for_parts=st.booleans(),
         seed=st.integers(0, 2**16),
         steps=long_lists.map(lambda lists: tuple(chain(*lists))),

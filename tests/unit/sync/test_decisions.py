@@ -283,9 +283,26 @@ def test_a_counterparty_that_is_gone_as_well_makes_no_card(world: World) -> None
     assert world.portal.records == {}
 
 
-def test_an_event_of_1c_without_a_state_says_nothing(world: World) -> None:
-    assert world.run(world.ring(PARTY, entity=EntityKind.CONTACT)) == GiveUp()
-    assert cause(world) == "bad_event"
+def test_a_doorbell_of_a_counterparty_is_answered_by_a_look(world: World) -> None:
+    _, party = world.linked_company()
+    world.base.edit(party.ref, full_name="Общество «Ромашка»")
+
+    assert world.run(world.ring(party.ref, entity=EntityKind.CONTACT)) is Outcome.UPDATED
+
+    assert world.portal.records[COMPANY].fields["full_name"] == "Общество «Ромашка»"
+
+
+@pytest.mark.parametrize("is_marked", [True, False], ids=["marked for deletion", "gone"])
+def test_a_doorbell_of_a_counterparty_that_is_gone_is_for_a_person(world: World, is_marked: bool) -> None:
+    _, party = world.linked_company()
+    if is_marked:
+        world.base.alter(party.ref, is_deleted=True)
+    else:
+        del world.base.records[party.ref]
+
+    assert world.run(world.ring(party.ref, entity=EntityKind.CONTACT)) == GiveUp()
+
+    assert (cause(world), world.letter().details["gone"]) == ("link_broken", str(party.ref))
 
 
 # --- cards that were merged on the portal ----------------------------------------------------------------------------
