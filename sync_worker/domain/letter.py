@@ -29,6 +29,7 @@ class Decision:
     pick: RecordRef | None = None  # this record is the partner, whatever else it is linked to
     create: bool = False  # none of the candidates is: make a new record; of a broken link: forget it and begin anew
     reopen: bool = False  # a closed deal may be moved
+    rejected: tuple[RecordRef, ...] = ()  # with `create`: the candidates that were offered, and are others
 
     @property
     def is_blank(self) -> bool:

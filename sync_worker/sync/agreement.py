@@ -50,7 +50,7 @@ class Agreement:
             to_onec["kind"] = left.kind.value
         is_linked_both_ways = names(left, right.ref) and names(right, left.ref)
         _note_lost(plan)  # before it is overwritten: the answer of a write may be lost
-        relink = decision.pick is not None or _is_out_of_date(right, left)
+        relink = not decision.is_blank or _is_out_of_date(right, left)
         with _gone_if_broken(right.ref, left.ref):
             right_after = self.onec.update(right, to_onec, source=left, relink=relink)
         note_written(System.ONEC.value, to_onec)

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from sync_worker.domain.identity import RecordRef
 from sync_worker.domain.merge import Verdict
 
 MOST_CALLS = 20  # an event makes a handful; a page that lists hundreds tells nobody anything
@@ -18,6 +19,7 @@ class Chapter:
     calls: list[str] = field(default_factory=list)
     wrote: dict[str, list[str]] = field(default_factory=dict)  # by system: names of fields
     lost: list[Mapping[str, Any]] = field(default_factory=list)  # {"field", "system", "value", "kept"}
+    parted: list[RecordRef] = field(default_factory=list)  # they lost their partner to another
     put_back: list[str] = field(default_factory=list)  # fields that one side had changed and the other owns
     verdicts: list[Verdict] = field(default_factory=list)  # of the merges, also of one that came to a conflict
 
@@ -51,6 +53,12 @@ def note_call(name: str) -> None:
 def note_written(system: str, fields: Mapping[str, Any]) -> None:
     if (gathered := _open.get()) is not None:
         gathered.wrote.setdefault(system, []).extend(fields)
+
+
+def note_parted(ref: RecordRef) -> None:
+    """It lost its partner to another record."""
+    if (gathered := _open.get()) is not None:
+        gathered.parted.append(ref)
 
 
 def note_lost(*, field: str, system: str, value: Any, kept: Any, is_put_back: bool) -> None:

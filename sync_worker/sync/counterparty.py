@@ -19,7 +19,7 @@ from sync_worker.entities.contact import (
     keys_of,
     syncs,
 )
-from sync_worker.errors import LinkBroken, MergedAway, NoCounterparty
+from sync_worker.errors import LinkBroken, MergedAway, NoCounterparty, VersionMoved
 from sync_worker.sync.agreement import Agreement
 from sync_worker.sync.one_way import alive, gone, gone_in_onec
 from sync_worker.sync.partners import ENTITY, Partners, Visit, found_by
@@ -79,14 +79,19 @@ class CounterpartyFlow:
         if decision.pick is not None:
             self.partners.adopt(event.record, decision.pick)
         if event.record.system is System.BITRIX24:
-            if event.change is Change.DELETED:
-                return self._gone_in_bitrix24(event.record)
-            return self.from_bitrix24(event.record, whole=event.whole, decision=decision)
+            if event.change is Change.DELETED and self.links.find(event.record) is None:
+                return Outcome.SKIPPED
+            # a deletion that comes late is looked at as well: the card may have been restored since
+            whole = event.whole or event.change is Change.DELETED
+            return self.from_bitrix24(event.record, whole=whole, decision=decision)
         if event.onec is None:
             return self._look_in_onec(event.record, decision)
         if event.change is Change.DELETED:
             return self._gone_in_onec(event.record, event.onec.sequence)
-        return self.from_onec(self.states.counterparty(event.record, event.onec), decision=decision)
+        try:
+            return self.from_onec(self.states.counterparty(event.record, event.onec), decision=decision)
+        except VersionMoved:  # the state that the event carries will not get any newer
+            return self._look_in_onec(event.record, decision)
 
     # --- from Bitrix24 -----------------------------------------------------------------------------------------------
 
@@ -102,10 +107,11 @@ class CounterpartyFlow:
             left = self._read(ref, link, memory, whole=whole)
             if left is None:
                 return self._gone_in_bitrix24(ref)
+            is_restored = link is not None and link.deleted_in is not None  # what 1C did meanwhile was skipped
             link = alive(link, System.BITRIX24, self.links)
             if link is None and not syncs(left, self.rules):
                 return Outcome.SKIPPED
-            if link is not None and self.agreement.is_echo(left, link, memory):
+            if link is not None and not is_restored and self.agreement.is_echo(left, link, memory):
                 return Outcome.ECHO
             with found_by(left):
                 right, created = self._partner_in_onec(left, link, visit)
@@ -199,12 +205,15 @@ class CounterpartyFlow:
             if known is not None:  # before its memory is read, or this state may grow stale while it waits
                 visit.hold(self.locks, str(known))
             memory = self.memories.get(ENTITY, known) if known else Memory()
-            if right.sequence <= memory.sequence and decision.is_blank:
+            if decision.is_blank and right.sequence <= self._handled(right, link, memory):
                 return Outcome.STALE
+            is_restored = (
+                link is not None and link.deleted_in is not None
+            )  # what the other side did meanwhile was skipped
             link = alive(link, System.ONEC, self.links)
             if known is None and not self._may_create(right.kind):
                 return Outcome.SKIPPED
-            if link is not None and self.agreement.is_as_agreed(right, link, memory):
+            if link is not None and not is_restored and self.agreement.is_as_agreed(right, link, memory):
                 # its kind may have moved in 1C, but what is remembered is the portal's, which did not
                 newest = replace(memory, sequence=right.sequence, version=right.version)
                 self.memories.save(ENTITY, link.bitrix24, newest)
@@ -213,6 +222,13 @@ class CounterpartyFlow:
                 left, created = self._partner_in_bitrix24(right, known, visit)
                 memory = self.memories.get(ENTITY, left.ref)
                 return self.agreement.reach(left, right, memory, decision, created=created)
+
+    def _handled(self, right: CounterpartyRecord, link: Link | None, memory: Memory) -> int:
+        """The sequence of the newest state that was handled: of the pair, or of a record that was deleted unlinked.
+
+        The memory of a card that 1C names and that is another's partner is about that one.
+        """
+        return memory.sequence if link is not None else self.memories.get(ENTITY, right.ref).sequence
 
     def _named_by(self, right: CounterpartyRecord, decision: Decision) -> RecordRef | None:
         """Whom 1C names; not where a person decided to begin anew."""
@@ -228,7 +244,8 @@ class CounterpartyFlow:
 
     def _look_in_onec(self, ref: RecordRef, decision: Decision) -> Outcome:
         """A doorbell of a record in 1C: it is read as it now is."""
-        if decision.create:
+        link = self.links.find(ref)
+        if decision.create and link is not None and link.deleted_in is not None:
             self.partners.part(ref)
         record = self.onec.read(ref)
         if record is not None and not record.is_deleted:
@@ -239,7 +256,8 @@ class CounterpartyFlow:
 
     def _gone_in_onec(self, ref: RecordRef, sequence: int) -> Outcome:
         link = self.links.find(ref)
-        if link is None:
+        if link is None:  # a state of before, which comes late, must not make a card of it
+            self.memories.save(ENTITY, ref, Memory(sequence=sequence))
             return Outcome.SKIPPED
         with self.locks.hold(str(ref), str(link.bitrix24)):
             return gone_in_onec(ref, sequence, ENTITY, link.bitrix24, links=self.links, memories=self.memories)

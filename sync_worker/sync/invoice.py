@@ -71,8 +71,6 @@ class InvoiceFlow:
         if link is None or link.deleted_in is System.ONEC:
             return Outcome.SKIPPED
         with self.locks.hold(str(link.onec)):
-            if event.change is Change.DELETED:
-                return gone(event.record, self.links)
             current = self.cards.read(event.record)
             if current is None:
                 return gone(event.record, self.links)

@@ -15,7 +15,7 @@ from sync_worker.domain.rules import Owner
 from sync_worker.domain.story import StoryEntry
 from sync_worker.errors import StoreUnavailable
 from sync_worker.sync.ports import Audit, Clock, DeadLetters, Links, Outbox, Replays, Stories
-from sync_worker.sync.replaying import behind
+from sync_worker.sync.replaying import behind, subject_of
 
 MOST_UNDER_WAY = 100  # letters of one run at once; so cancelling it leaves little, and live work its budget
 LOST_AFTER = timedelta(minutes=15)  # a letter that was sent and heard of no more may be sent again
@@ -78,7 +78,10 @@ class DeadLetterOffice:
         def decide(letter: DeadLetter) -> DeadLetter:
             refuse_unfit(decision, letter)
             self._refuse_under_way(letter)
-            return with_deed(replace(letter, decision=decision, sent_at=deed.at, run=""), deed)
+            rejected = options(letter).candidates if decision.create else ()
+            return with_deed(
+                replace(letter, decision=replace(decision, rejected=rejected), sent_at=deed.at, run=""), deed
+            )
 
         letter = self._change(letter_id, decide)
         self._publish(letter)
@@ -107,7 +110,9 @@ class DeadLetterOffice:
             raise NotPossible(f"there is no letter {letter_id}; it may have been settled meanwhile")
         self._tell(self._deed(Act.DISCARDED, by, note=reason.strip()), letter)
         self._end(letter, closed=True)
-        for event in behind(letter, grew=True, now=self.clock.now()):
+        links = [self.links.find(ref) for ref in (letter.record, letter.partner) if ref is not None]
+        partners = [ref for link in links if link is not None for ref in (link.bitrix24, link.onec)]
+        for event in behind(letter, partners=partners, now=self.clock.now()):
             self.outbox.publish(replace(event, lane=Lane.BULK, given_up=matter(letter)))
         return letter
 
@@ -274,6 +279,8 @@ def refuse_unfit(decision: Decision, letter: DeadLetter) -> None:
         raise NotPossible(f"letter {letter.id} has no conflict about {', '.join(unknown)}")
     if decision.pick is not None and not _is_offered(decision.pick, offered):
         raise NotPossible(f"{decision.pick} is none of the candidates of letter {letter.id}")
+    if decision.pick is not None and subject_of(letter, decision) is None:
+        raise NotPossible(f"letter {letter.id} names no record that {decision.pick} could be the partner of")
     if decision.create and not offered.can_create:
         raise NotPossible(f"a letter of {letter.cause} has nothing to create anew")
     if decision.pick is not None and decision.create:

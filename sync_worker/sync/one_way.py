@@ -58,8 +58,10 @@ class Sender(Protocol[Record]):
 
 def send(event: ChangeEvent, entity: EntityKind, document: RecordType, sender: Sender[Record]) -> Outcome:
     """Bring `document` in 1C up to date with the event's record, and put its ref on the record."""
+    if event.change is Change.DELETED and sender.links.find(event.record) is None:
+        return Outcome.SKIPPED
     with sender.locks.hold(str(event.record)):
-        record = sender.read(event.record) if event.change is Change.CHANGED else None
+        record = sender.read(event.record)  # though it was deleted: that may come late, after it was restored
         if record is None:
             return gone(event.record, sender.links)
         return _send(record, entity, document, sender)

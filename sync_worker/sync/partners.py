@@ -17,6 +17,7 @@ from sync_worker.entities.contact import (
     match_keys,
 )
 from sync_worker.errors import AmbiguousMatch, InvalidKey, LinkBroken, SyncError
+from sync_worker.sync.chapter import note_parted
 from sync_worker.sync.ports import CounterpartySide, Links, Locks, Memories
 
 ENTITY = EntityKind.CONTACT
@@ -85,17 +86,26 @@ class Partners:
         visit.hold(self.locks, *keys.lock_names())
         invalid = invalid_inn(record)
         candidates = side.find(MatchKeys(inn=invalid) if invalid else keys, linked_to=record.ref)
-        partner = None if visit.decision.create else choose_partner(record, candidates)
+        partner = self._choose(record, candidates, visit.decision)
         if partner is not None:
             visit.hold(self.locks, str(partner.ref))
             self._take(partner, record)
             return partner, False
-        others = {one.ref.id for one in candidates if not one.is_deleted} if visit.decision.create else set()
+        others = {one.ref.id for one in candidates if not one.is_deleted} if visit.decision.create else ()
         created = side.create(record, not_duplicate_of=sorted(others))
         self.save_link(record.ref, created.ref)
         # the new record's own event may be here already, and would add requisite and addresses a second time
         visit.hold(self.locks, str(created.ref))
         return created, True
+
+    def _choose(
+        self, record: CounterpartyRecord, candidates: list[CounterpartyRecord], decision: Decision
+    ) -> CounterpartyRecord | None:
+        """Where a person wants a new record, only one that a lost try has made already will do."""
+        if not decision.create:
+            return choose_partner(record, candidates)
+        made = [one for one in candidates if one.ref not in decision.rejected and not one.is_deleted]
+        return next((one for one in made if names(one, record.ref)), None)
 
     def save_link(self, one: RecordRef, other: RecordRef) -> None:
         left, right = (one, other) if one.system is System.BITRIX24 else (other, one)
@@ -112,6 +122,9 @@ class Partners:
         if link is not None and link.other(ref) == partner:
             return
         for one in (ref, partner):
+            former = self.links.find(one)
+            if former is not None and former.deleted_in is None:
+                note_parted(former.other(one))
             self.part(one)
         self.save_link(ref, partner)
 

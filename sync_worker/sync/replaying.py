@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -17,7 +17,7 @@ def as_decided(event: ChangeEvent, letter: DeadLetter | None) -> tuple[ChangeEve
     if letter is None:
         return event, NOTHING_DECIDED
     decision = letter.decision or NOTHING_DECIDED
-    subject = _subject(letter, decision)
+    subject = subject_of(letter, decision)
     if subject is not None:
         return doorbell(event, subject), decision
     event = newest_state(event, letter)
@@ -37,11 +37,13 @@ def doorbell(event: ChangeEvent, ref: RecordRef) -> ChangeEvent:
     return replace(event, record=ref, change=Change.CHANGED, onec=None, whole=True)
 
 
-def _subject(letter: DeadLetter, decision: Decision) -> RecordRef | None:
+def subject_of(letter: DeadLetter, decision: Decision) -> RecordRef | None:
     """Whom to look at; None where the letter's own event will do. That may be the partner's, and a decision is not."""
     named = [_ref(letter, "subject"), letter.record, letter.partner]
     if decision.pick is not None:
         return next((ref for ref in named if ref is not None and ref.system is not decision.pick.system), None)
+    if decision.fields:  # its card: a look at that reads both sides as they are now
+        return next((ref for ref in named if ref is not None and ref.system is System.BITRIX24), None)
     if decision.create:
         return named[0] or letter.record
     if decision.is_blank and letter.cause == LinkBroken.cause and letter.entity == EntityKind.CONTACT:
@@ -54,17 +56,16 @@ def _ref(letter: DeadLetter, name: str) -> RecordRef | None:
     return parse_ref(text) if text else None
 
 
-def behind(letter: DeadLetter, *, grew: bool, now: datetime) -> Iterator[ChangeEvent]:
-    """What has to go round when the letter goes. `grew`: events came after the one that was handled, if any was.
+def behind(letter: DeadLetter, *, partners: Iterable[RecordRef], now: datetime) -> list[ChangeEvent]:
+    """What has to go round when the letter goes, if anything came behind it. Most of it will be covered, or an echo.
 
-    A letter keeps one event, and 1C's state rather than a doorbell: so a doorbell may have been dropped for it.
+    A letter keeps one event for all the records that it names, and 1C's state rather than a doorbell. So each card that
+    it may have been about is rung: those that it names, and `partners`, which are theirs now.
     """
     if not letter.event or not letter.waiting:
-        return
+        return []
     event = replace(ChangeEvent.load(letter.event), whole=True, attempts=0)
-    if grew:
-        yield event
-    if event.onec is not None:
-        for ref in (letter.record, letter.partner):
-            if ref is not None and ref.system is System.BITRIX24:
-                yield replace(doorbell(event, ref), seen_at=now)
+    named = (letter.record, letter.partner, _ref(letter, "gone"), _ref(letter, "subject"), *partners)
+    cards = dict.fromkeys(ref for ref in named if ref is not None and ref.system is System.BITRIX24)
+    rung = (replace(doorbell(event, ref), seen_at=now) for ref in cards if event.onec or ref != event.record)
+    return [event, *rung]

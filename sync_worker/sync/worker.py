@@ -12,10 +12,11 @@ from typing import Any, Protocol
 from sync_worker.contract import Change, ChangeEvent, Misfit
 from sync_worker.domain.identity import EntityKind, RecordRef, System
 from sync_worker.domain.letter import NOTHING_DECIDED, DeadLetter, Decision, matter
+from sync_worker.domain.link import Link
 from sync_worker.domain.outcome import Outcome
 from sync_worker.domain.story import StoryEntry
 from sync_worker.errors import LinkBroken, MergedAway, NotYetLinked, StoreUnavailable, SyncError
-from sync_worker.sync.chapter import chapter
+from sync_worker.sync.chapter import Chapter, chapter
 from sync_worker.sync.coalescing import QUIET, Covered, Gather, InHand, judge
 from sync_worker.sync.ports import (
     CapabilityCheck,
@@ -89,6 +90,7 @@ class SyncWorker:
                 raise
         self._count(event, outcome)
         self._count_put_back(done.put_back)
+        self._ring_the_parted(event, done)
         if outcome not in UNTOLD:
             self._tell(event, outcome, done.facts())
         return outcome
@@ -157,6 +159,20 @@ class SyncWorker:
             for name in fields:
                 self.tally.put_back(name)
 
+    def _ring_the_parted(self, event: ChangeEvent, done: Chapter) -> None:
+        """Who lost a partner to another, by a person's decision, is looked at: nobody is left alone without a word."""
+        for ref in done.parted:
+            self.outbox.publish(
+                ChangeEvent(
+                    entity=event.entity,
+                    record=ref,
+                    seen_at=self.clock.now(),
+                    trace=event.trace,
+                    lane=event.lane,
+                    whole=True,
+                )
+            )
+
     def _tell(self, event: ChangeEvent, what: str, facts: Mapping[str, Any]) -> None:
         about = {"entity": event.entity.value, "change": event.change.value, "lane": event.lane.value}
         about["from"] = event.record.system.value
@@ -215,10 +231,19 @@ class SyncWorker:
 
     def _bury(self, error: Exception) -> None:
         """A deleted record leaves a tombstone, once somebody will see it."""
-        gone = error.gone if isinstance(error, (LinkBroken, MergedAway)) else None
-        link = self.links.find(gone) if gone is not None else None
-        if gone is not None and link is not None and link.deleted_in is None:
-            self.links.save(link.bury(gone.system))
+        if not isinstance(error, (LinkBroken, MergedAway)) or error.gone is None:
+            return
+        link = self.links.find(error.gone) or self._named_link(error)
+        if link is not None and link.deleted_in is None:
+            self.links.save(link.bury(error.gone.system))
+
+    def _named_link(self, error: LinkBroken | MergedAway) -> Link | None:
+        """The link that was written in the record that is left, where we never knew of it."""
+        left = error.left if isinstance(error, LinkBroken) else None
+        if error.gone is None or left is None or self.links.find(left) is not None:
+            return None
+        is_left = left.system is System.BITRIX24
+        return Link(bitrix24=left if is_left else error.gone, onec=error.gone if is_left else left)
 
     def _failure(self, error: Exception) -> dict[str, Any]:
         done = error.done if isinstance(error, SyncError) else {}
@@ -274,8 +299,13 @@ class SyncWorker:
             return
         if closed.run:
             self.replays.ended(closed.run, closed.id, closed=True)
-        for event in behind(closed, grew=closed.waiting != replayed.waiting, now=self.clock.now()):
+        for event in behind(closed, partners=self._partners(closed), now=self.clock.now()):
             self.outbox.publish(event)
+
+    def _partners(self, letter: DeadLetter) -> list[RecordRef]:
+        """Whom its records are linked to now: a decision may have moved them."""
+        refs = [ref for ref in (letter.record, letter.partner) if ref is not None]
+        return [ref for one in refs for ref in self._names(one)]
 
     def _names(self, ref: RecordRef) -> tuple[RecordRef, ...]:
         """The record by its own name and by its partner's: a conflict filed under one holds both."""

@@ -297,7 +297,6 @@ def test_a_replay_under_another_name_that_fails_keeps_its_letter(world: World) -
 
 def test_a_replay_that_nothing_came_behind_sends_nothing_on(world: World) -> None:
     conflict(world)
-    world.run(world.ring(COMPANY))  # waits already when the replay starts
     event = world.replay()
     world.portal.edit(COMPANY, name="Ромашка Люкс")
 
