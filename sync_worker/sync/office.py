@@ -74,6 +74,8 @@ class DeadLetterOffice:
     def resolve(self, letter_id: str, decision: Decision, *, by: str) -> DeadLetter:
         """Keep the decision, and send the letter round with it. Errors: NotPossible."""
         deed = self._deed(Act.RESOLVED, by, note=told(decision))
+        if decision.pick is not None:
+            self._refuse_entangled(letter_id, decision.pick)
 
         def decide(letter: DeadLetter) -> DeadLetter:
             refuse_unfit(decision, letter)
@@ -87,6 +89,13 @@ class DeadLetterOffice:
         self._publish(letter)
         self._tell(deed, letter)
         return letter
+
+    def _refuse_entangled(self, letter_id: str, pick: RecordRef) -> None:
+        link = self.links.find(pick)
+        names = (pick, link.other(pick)) if link else (pick,)
+        other = self.letters.of_record(EntityKind.CONTACT, names)
+        if other is not None and other.id != letter_id and other.holds_back:
+            raise NotPossible(f"{pick} has a letter of its own, {other.id}: settle that first")
 
     def replay_one(self, letter_id: str, *, by: str) -> DeadLetter:
         """Send the letter's event round again. The letter goes when the event has an outcome. Errors: NotPossible."""

@@ -91,6 +91,9 @@ class Partners:
             visit.hold(self.locks, str(partner.ref))
             self._take(partner, record)
             return partner, False
+        if buried := next((one for one in candidates if one.is_deleted and names(one, record.ref)), None):
+            text = f"{buried.ref}, the partner of {record.ref}, is marked for deletion"
+            raise LinkBroken(text, gone=buried.ref, left=record.ref)  # it keeps our id, so that no other can be made
         others = {one.ref.id for one in candidates if not one.is_deleted} if visit.decision.create else ()
         created = side.create(record, not_duplicate_of=sorted(others))
         self.save_link(record.ref, created.ref)

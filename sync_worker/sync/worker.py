@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from sync_worker.contract import Change, ChangeEvent, Misfit
-from sync_worker.domain.identity import EntityKind, RecordRef, System
+from sync_worker.domain.identity import EntityKind, RecordRef, System, parse_ref
 from sync_worker.domain.letter import NOTHING_DECIDED, DeadLetter, Decision, matter
 from sync_worker.domain.link import Link
 from sync_worker.domain.outcome import Outcome
 from sync_worker.domain.story import StoryEntry
-from sync_worker.errors import LinkBroken, MergedAway, NotYetLinked, StoreUnavailable, SyncError
+from sync_worker.errors import AmbiguousMatch, LinkBroken, MergedAway, NotYetLinked, StoreUnavailable, SyncError
 from sync_worker.sync.chapter import Chapter, chapter
 from sync_worker.sync.coalescing import QUIET, Covered, Gather, InHand, judge
 from sync_worker.sync.ports import (
@@ -34,6 +34,7 @@ from sync_worker.sync.replaying import as_decided, behind, doorbell
 from sync_worker.sync.retry_policy import GiveUp, Halt, NextStep, Park, WaitFor, decide
 
 UNTOLD = (Outcome.COVERED, Outcome.GATHERED)  # nothing was looked at: the look that answers them is told
+NAMED = (("gone", "gone"), ("left", "subject"))  # LinkBroken's records, and what its details call them
 GIVEN_UP = "given_up"  # it failed, as a person has said that it may
 
 
@@ -87,6 +88,7 @@ class SyncWorker:
             except SyncError as error:
                 error.done = done.facts()
                 self._count_put_back(done.put_back if done.wrote else ())
+                self._ring_the_parted(event, done)
                 raise
         self._count(event, outcome)
         self._count_put_back(done.put_back)
@@ -122,10 +124,12 @@ class SyncWorker:
             return Outcome.OFF
         letter = self.letters.of_record(event.entity, self._names(event.record))
         if letter is not None and letter.holds_back and letter.id != event.letter:
-            self.letters.park_behind(letter, event)
+            self.letters.park_behind(letter, replace(event, given_up=None))
             return Outcome.PARKED
         replayed = self.letters.get(event.letter) if event.letter else None
         event, decision = as_decided(event, replayed)
+        if replayed is not None and decision.pick is not None:
+            self._refuse_entangled(replayed, decision.pick)
         outcome = self.flows[event.entity].handle(event, decision)
         if replayed is not None and outcome is Outcome.SKIPPED:
             self._refuse_undecided(replayed)
@@ -135,6 +139,18 @@ class SyncWorker:
         elif letter is not None and outcome in (Outcome.CREATED, Outcome.UPDATED):
             self._close(letter)  # a notice: what it was about has been written anew, without a word
         return outcome
+
+    def _refuse_entangled(self, letter: DeadLetter, pick: RecordRef) -> None:
+        """A record that waits for a person of its own account is given to nobody until that is settled."""
+        other = self.letters.of_record(EntityKind(letter.entity), self._names(pick))
+        if other is None or other.id == letter.id or not other.holds_back:
+            return
+        text = f"{pick} has a letter of its own, {other.id}: settle that first"
+        if letter.cause == LinkBroken.cause:
+            raise LinkBroken(
+                text, **{name: parse_ref(letter.details[key]) for name, key in NAMED if key in letter.details}
+            )
+        raise AmbiguousMatch(text, candidates=tuple(letter.details.get("candidates") or ()))
 
     def _refuse_undecided(self, letter: DeadLetter) -> None:
         """A deletion that nobody has decided upon is no settled matter because it was looked at again."""
@@ -216,6 +232,7 @@ class SyncWorker:
         """File the event as a dead letter; None where a person has given up just that. Errors: StoreUnavailable."""
         letter = self._letter(event, error)
         if event.given_up == matter(letter):
+            self._bury(error)
             self._tell(event, GIVEN_UP, self._failure(error))
             self._count(event, GIVEN_UP)
             return None
@@ -332,7 +349,7 @@ class SyncWorker:
             cause=cause_of(error),
             message=self._words(error),
             details=known.details() if known else {},
-            event=replace(event, letter=None).dump(),
+            event=replace(event, letter=None, given_up=None).dump(),
             attempts=event.attempts + 1,
             first_at=now,
             last_at=now,

@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[3]
     "loses", [True, False], ids=["with losses and a reconcile", "nothing lost, nothing rung again"]
 )
 def test_any_history_ends_in_agreement(loses: bool) -> None:
-    @settings(max_examples=150, deadline=None, phases=PHASES)
+    # the same ones in every run; `make test-long` draws others
+    @settings(max_examples=150, deadline=None, phases=PHASES, derandomize=True, database=None)
     @given(plans(st.just(loses)))
     def ends_in_agreement(plan: Plan) -> None:
         Findings().judge(plan)
