@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: help install install-dev demo demo-once test test-long lint lock bench clean
+.PHONY: help install install-dev demo demo-once test test-long lint lock bench screenshots clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,10 @@ test-long: install-dev ## Random histories and chaos, for hours if need be
 
 bench: install-dev ## Every benchmark, one after another
 	$(BIN)/python -m benchmarks
+
+screenshots: install-dev ## The pictures of the tab in docs/screenshots, taken by its browser tests
+	./tests/debian-packages
+	SCREENSHOTS=1 $(BIN)/python -m pytest tests/browser/test_desk.py
 
 lock: ## Resolve the dependencies anew (needs uv: pip install uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

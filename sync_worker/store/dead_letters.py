@@ -103,12 +103,10 @@ class RedisDeadLetters:
                 return changed
 
     @translating()
-    def take(self, letter_id: str) -> DeadLetter | None:
-        """Remove it, and return what it was at that moment, for the one caller who removed it."""
-        while True:
-            content, filed = self._read(letter_id)
-            if filed is None or self._swap(content, filed, None):
-                return filed
+    def remove(self, seen: DeadLetter) -> bool:
+        """Remove it if it still is as it was seen. True for the one caller who removed it."""
+        content, filed = self._read(seen.id)
+        return filed == seen and self._swap(content, filed, None)
 
     # --- looking -----------------------------------------------------------------------------------------------------
 

@@ -114,16 +114,21 @@ class DeadLetterOffice:
             raise NotPossible(
                 "say why: a discarded letter is gone, and its reason is what the next person will look for"
             )
-        letter = self.letters.take(letter_id)
-        if letter is None:
-            raise NotPossible(f"there is no letter {letter_id}; it may have been settled meanwhile")
+        letter = self.get(letter_id)
+        self._send_on(letter)
+        while not self.letters.remove(letter):  # it has just changed: what came behind it goes on as well
+            letter = self.get(letter_id)
+            self._send_on(letter)
         self._tell(self._deed(Act.DISCARDED, by, note=reason.strip()), letter)
         self._end(letter, closed=True)
+        return letter
+
+    def _send_on(self, letter: DeadLetter) -> None:
+        """What came behind the letter goes on its way before the letter goes: a crash in between loses none."""
         links = [self.links.find(ref) for ref in (letter.record, letter.partner) if ref is not None]
         partners = [ref for link in links if link is not None for ref in (link.bitrix24, link.onec)]
         for event in behind(letter, partners=partners, now=self.clock.now()):
             self.outbox.publish(replace(event, lane=Lane.BULK, given_up=matter(letter)))
-        return letter
 
     # --- many at once ------------------------------------------------------------------------------------------------
 

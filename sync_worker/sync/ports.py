@@ -93,8 +93,8 @@ class DeadLetters(Protocol):
         partner, entity nor first_at may change. Returns the letter as it then stands; None where there is none.
         """
 
-    def take(self, letter_id: str) -> DeadLetter | None:
-        """Remove it, and return what it was at that moment, for the one caller who removed it."""
+    def remove(self, seen: DeadLetter) -> bool:
+        """Remove it if it still is as it was seen. True for the one caller who removed it."""
 
     def page(
         self, selection: Selection = EVERYTHING, *, after: str | None = None, limit: int = 100

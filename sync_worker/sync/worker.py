@@ -11,13 +11,13 @@ from typing import Any, Protocol
 
 from sync_worker.contract import Change, ChangeEvent, Misfit
 from sync_worker.domain.identity import EntityKind, RecordRef, System, parse_ref
-from sync_worker.domain.letter import NOTHING_DECIDED, DeadLetter, Decision, matter
-from sync_worker.domain.link import Link
+from sync_worker.domain.letter import NOTHING_DECIDED, DeadLetter, Decision
 from sync_worker.domain.outcome import Outcome
 from sync_worker.domain.story import StoryEntry
-from sync_worker.errors import AmbiguousMatch, LinkBroken, MergedAway, NotYetLinked, StoreUnavailable, SyncError
+from sync_worker.errors import AmbiguousMatch, LinkBroken, NotYetLinked, StoreUnavailable, SyncError
 from sync_worker.sync.chapter import Chapter, chapter
 from sync_worker.sync.coalescing import QUIET, Covered, Gather, InHand, judge
+from sync_worker.sync.filing import Filing, cause_of
 from sync_worker.sync.ports import (
     CapabilityCheck,
     Clock,
@@ -30,7 +30,7 @@ from sync_worker.sync.ports import (
     Stories,
     Tally,
 )
-from sync_worker.sync.replaying import as_decided, behind, doorbell
+from sync_worker.sync.replaying import as_decided, behind
 from sync_worker.sync.retry_policy import GiveUp, Halt, NextStep, Park, WaitFor, decide
 
 UNTOLD = (Outcome.COVERED, Outcome.GATHERED)  # nothing was looked at: the look that answers them is told
@@ -68,6 +68,18 @@ class SyncWorker:
     mask: Callable[[str], str]
     filed: Callable[[DeadLetter, Exception | None], None]  # who else is told of a letter: Sentry
     in_hand: InHand = field(default_factory=InHand)
+    filing: Filing = field(init=False)
+
+    def __post_init__(self) -> None:
+        filing = Filing(
+            letters=self.letters,
+            links=self.links,
+            clock=self.clock,
+            code_version=self.code_version,
+            mask=self.mask,
+            filed=self.filed,
+        )
+        object.__setattr__(self, "filing", filing)
 
     def resolve(self, event: ChangeEvent) -> ChangeEvent | None:
         """The event with the record that it is really about; None where it is about nothing of ours."""
@@ -230,44 +242,25 @@ class SyncWorker:
 
     def give_up(self, event: ChangeEvent, error: Exception) -> DeadLetter | None:
         """File the event as a dead letter; None where a person has given up just that. Errors: StoreUnavailable."""
-        letter = self._letter(event, error)
-        if event.given_up == matter(letter):
-            self._bury(error)
+        replayed = self.letters.get(event.letter) if event.letter else None
+        letter = self.filing.file(event, error)
+        if letter is None:
             self._tell(event, GIVEN_UP, self._failure(error))
             self._count(event, GIVEN_UP)
             return None
-        replayed = self.letters.get(event.letter) if event.letter else None
-        letter = self.letters.add(letter)
-        self._bury(error)
         if replayed is not None and replayed.run:
             self.replays.ended(replayed.run, replayed.id, closed=False)
         self._tell(event, "dead_letter", {**self._failure(error), "letter": letter.id})
         self._count(event, "dead_letter")
-        self.filed(letter, error)
         return letter
 
-    def _bury(self, error: Exception) -> None:
-        """A deleted record leaves a tombstone, once somebody will see it."""
-        if not isinstance(error, (LinkBroken, MergedAway)) or error.gone is None:
-            return
-        link = self.links.find(error.gone) or self._named_link(error)
-        if link is not None and link.deleted_in is None:
-            self.links.save(link.bury(error.gone.system))
-
-    def _named_link(self, error: LinkBroken | MergedAway) -> Link | None:
-        """The link that was written in the record that is left, where we never knew of it."""
-        left = error.left if isinstance(error, LinkBroken) else None
-        if error.gone is None or left is None or self.links.find(left) is not None:
-            return None
-        is_left = left.system is System.BITRIX24
-        return Link(bitrix24=left if is_left else error.gone, onec=error.gone if is_left else left)
+    def keep(self, misfit: Misfit) -> DeadLetter:
+        """File an event that could not be read."""
+        return self.filing.keep(misfit)
 
     def _failure(self, error: Exception) -> dict[str, Any]:
         done = error.done if isinstance(error, SyncError) else {}
-        return {"cause": cause_of(error), "message": self._words(error), **done}
-
-    def _words(self, error: Exception) -> str:
-        return self.mask(str(error) if isinstance(error, SyncError) else f"{type(error).__name__}: {error}")
+        return {"cause": cause_of(error), "message": self.filing.words(error), **done}
 
     def _is_back(self, letter_id: str | None) -> None:
         """A replay came to nothing, and the letter is as it was."""
@@ -276,29 +269,6 @@ class SyncWorker:
             self.letters.change(letter.id, lambda one: replace(one, sent_at=None, run=""))
             if letter.run:
                 self.replays.ended(letter.run, letter.id, closed=False)
-
-    def keep(self, misfit: Misfit) -> DeadLetter:
-        """File an event that could not be read."""
-        letter = self.letters.add(
-            DeadLetter(
-                id="",  # the store gives one
-                entity=misfit.entity.value if misfit.entity else "unknown",
-                record=None,
-                partner=None,
-                cause="bad_event",
-                message=f"what came from {misfit.system} is no event that could be read",
-                details={"errors": dict(misfit.errors), "raw": dict(misfit.raw)},
-                event={},
-                attempts=1,
-                first_at=misfit.seen_at,
-                last_at=misfit.seen_at,
-                trace=misfit.trace,
-                code_version=self.code_version,
-                topic=f"from {misfit.system}",
-            )
-        )
-        self.filed(letter, None)
-        return letter
 
     def release_parked(self, *, limit: int = 500) -> int:
         """Put parked events whose time has come back into their queues. Returns how many."""
@@ -311,13 +281,14 @@ class SyncWorker:
 
     def _close(self, replayed: DeadLetter) -> None:
         """Remove a letter whose event had an outcome. What was parked behind it goes round on its own."""
-        closed = self.letters.take(replayed.id)
-        if closed is None:
-            return
-        if closed.run:
-            self.replays.ended(closed.run, closed.id, closed=True)
-        for event in behind(closed, partners=self._partners(closed), now=self.clock.now()):
-            self.outbox.publish(event)
+        while (closed := self.letters.get(replayed.id)) is not None:
+            # first on their way, then off the letter: a crash in between sends them twice, and loses none
+            for event in behind(closed, partners=self._partners(closed), now=self.clock.now()):
+                self.outbox.publish(event)
+            if self.letters.remove(closed):
+                if closed.run:
+                    self.replays.ended(closed.run, closed.id, closed=True)
+                return
 
     def _partners(self, letter: DeadLetter) -> list[RecordRef]:
         """Whom its records are linked to now: a decision may have moved them."""
@@ -334,35 +305,6 @@ class SyncWorker:
         now = self.clock.now()
         first = ChangeEvent(entity=EntityKind.CONTACT, record=need, seen_at=now, trace=event.trace, lane=event.lane)
         self.outbox.publish(first)
-
-    def _letter(self, event: ChangeEvent, error: Exception) -> DeadLetter:
-        known = error if isinstance(error, SyncError) else None
-        if known is not None and known.about not in (None, event.record) and event.entity is EntityKind.CONTACT:
-            event = doorbell(event, known.about)  # a card was merged into another, or a decision was about another
-        link = self.links.find(event.record)
-        now = self.clock.now()
-        return DeadLetter(
-            id=event.letter or "",  # the store gives one
-            entity=event.entity.value,
-            record=event.record,
-            partner=link.other(event.record) if link else None,
-            cause=cause_of(error),
-            message=self._words(error),
-            details=known.details() if known else {},
-            event=replace(event, letter=None, given_up=None).dump(),
-            attempts=event.attempts + 1,
-            first_at=now,
-            last_at=now,
-            trace=event.trace,
-            code_version=self.code_version,
-            topic=self.mask(known.topic) if known else type(error).__name__,
-            words=known.words if known else (),
-            holds_back=known.holds_back if known else True,
-        )
-
-
-def cause_of(error: Exception) -> str:
-    return error.cause if isinstance(error, SyncError) else "internal_error"
 
 
 def after_failure(event: ChangeEvent, decision: WaitFor | Park | Halt) -> ChangeEvent:

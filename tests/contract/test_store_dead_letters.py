@@ -27,7 +27,7 @@ from tests.contract.store_worlds import (
     letter,
     onec_event,
 )
-from tests.fakes.stores import MemoryDeadLetters
+from tests.fakes.stores import MemoryDeadLetters, take
 
 SETTLED: dict[str, Any] = {
     "topic": "name, половина \ud83d знака",
@@ -223,7 +223,7 @@ def test_failed_replay_does_not_hide_what_was_parked_behind(letters: Any) -> Non
 
 def test_parking_behind_a_removed_letter_loses_no_event(letters: Any) -> None:
     filed = letters.add(letter())
-    letters.take(filed.id)
+    take(letters, filed.id)
 
     with pytest.raises(RecordBusy):
         letters.park_behind(filed, doorbell(seconds=5))
@@ -232,8 +232,8 @@ def test_parking_behind_a_removed_letter_loses_no_event(letters: Any) -> None:
 def test_removed_letter_leaves_no_trace(letters: Any) -> None:
     filed = letters.add(letter(partner=COUNTERPARTY))
 
-    assert letters.take(filed.id) == filed
-    assert letters.take(filed.id) is None
+    assert take(letters, filed.id) == filed
+    assert take(letters, filed.id) is None
     assert letters.get(filed.id) is None
     assert letters.of_record(EntityKind.CONTACT, [CONTACT, COUNTERPARTY]) is None
     assert letters.page() == ([], None)
@@ -248,10 +248,18 @@ def test_taken_letter_has_what_was_parked_behind_it(letters: Any) -> None:
     filed = letters.add(letter())
     letters.park_behind(filed, doorbell(seconds=5))
 
-    taken = letters.take(filed.id)
+    taken = take(letters, filed.id)
 
     assert (taken.waiting, ChangeEvent.load(taken.event)) == (1, doorbell(seconds=5))
-    assert letters.take(filed.id) is None
+    assert take(letters, filed.id) is None
+
+
+def test_a_letter_that_has_changed_since_it_was_seen_is_not_removed(letters: Any) -> None:
+    filed = letters.add(letter())
+    letters.park_behind(filed, doorbell(seconds=5))
+
+    assert letters.remove(filed) is False
+    assert letters.get(filed.id).waiting == 1
 
 
 def test_change_is_put_in_the_letters_place(letters: Any) -> None:
@@ -312,7 +320,7 @@ def test_pages_are_oldest_first_and_survive_removals(letters: Any) -> None:
     expected = [item.id for item in sorted(filed, key=lambda item: (item.first_at, item.id))]
 
     first, cursor = letters.page(limit=3)
-    letters.take(first[-1].id)
+    take(letters, first[-1].id)
     second, cursor = letters.page(after=cursor, limit=3)
     third, end = letters.page(after=cursor, limit=3)
 
@@ -351,7 +359,7 @@ def test_one_of_many_rivals_removes(client: redis.Redis) -> None:
     for _ in range(20):
         filed = letters.add(letter())
 
-        removed = _at_once(4, lambda _, filed=filed: letters.take(filed.id))
+        removed = _at_once(4, lambda _, filed=filed: take(letters, filed.id))
 
         assert [taken for taken in removed if taken] == [filed]
 
@@ -426,7 +434,7 @@ def test_swap_whose_answer_was_lost_is_done_once(client: redis.Redis) -> None:
     parked = letters.get(filed.id)
     assert parked is not None
     assert parked.waiting == 1
-    assert letters.take(filed.id) == parked
+    assert take(letters, filed.id) == parked
 
 
 def test_letters_never_expire(client: redis.Redis) -> None:

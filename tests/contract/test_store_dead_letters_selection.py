@@ -16,7 +16,7 @@ from sync_worker.domain.letter import DeadLetter, Selection
 from sync_worker.store.dead_letters import RedisDeadLetters
 from sync_worker.store.letter_places import order_key
 from tests.contract.store_worlds import CONTACT, COUNTERPARTY, STORES, UUID, at, letter
-from tests.fakes.stores import MemoryDeadLetters
+from tests.fakes.stores import MemoryDeadLetters, take
 
 ENTITIES = ("contact", "deal")
 CAUSES = ("field_conflict", "remote_rejected", "link_broken")
@@ -93,12 +93,12 @@ def test_group_without_letters_is_gone(letters: Any) -> None:
     filed = file_mixed(letters, 3)
     group = letters.groups()[0]
 
-    letters.take(filed[0].id)
-    letters.take(filed[0].id)
+    take(letters, filed[0].id)
+    take(letters, filed[0].id)
 
     assert len(letters.groups()) == 2
-    letters.take(filed[1].id)
-    letters.take(filed[2].id)
+    take(letters, filed[1].id)
+    take(letters, filed[2].id)
     assert letters.groups() == []
     assert letters.page(Selection(group=group.id)) == ([], None)
 
@@ -109,7 +109,7 @@ def test_group_grows_and_shrinks_with_its_letters(letters: Any) -> None:
 
     letters.add(letter(record=records[0], topic="name", attempts=2))
     letters.add(letter(record=records[1], topic="phones"))
-    letters.take(filed[2].id)
+    take(letters, filed[2].id)
 
     assert sorted((group.topic, group.count) for group in letters.groups()) == [("name", 1), ("phones", 1)]
 
@@ -140,7 +140,7 @@ def test_pages_begin_after_a_letter_that_is_gone(letters: Any) -> None:
     selection = Selection(ids=tuple(item.id for item in filed))
 
     first, cursor = letters.page(selection, limit=2)
-    letters.take(filed[1].id)
+    take(letters, filed[1].id)
     rest, end = letters.page(selection, after=cursor, limit=10)
 
     assert first + rest == filed
@@ -216,7 +216,7 @@ def test_nothing_is_left_of_letters_that_were_taken(client: redis.Redis) -> None
     letters.change(filed[0].id, lambda item: replace(item, words=("a@b.ru",), topic="third"))
 
     for item in filed:
-        letters.take(item.id)
+        take(letters, item.id)
 
     left = {key for key in client.scan_iter("*") if not key.startswith("sync:dead:swap:")}
     assert left == {"sync:dead:causes"}  # which causes there ever were: the ingress goes on showing them, as 0

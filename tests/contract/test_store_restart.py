@@ -29,6 +29,7 @@ from sync_worker.store.replays import RedisReplays
 from sync_worker.store.slots import Slots
 from sync_worker.store.stories import RedisStories
 from tests.contract.store_worlds import COMPANY, CONTACT, COUNTERPARTY, at, doorbell, eventually, letter
+from tests.fakes.stores import take
 from tests.services import RedisServer, free_port
 
 
@@ -73,7 +74,7 @@ def test_everything_is_there_after_a_crash_of_the_server(server: RedisServer) ->
         assert found is not None
         assert (found.id, found.waiting) == (filed.id, 1)
         assert letters.count_by_cause() == {"field_conflict": 1}
-        assert letters.take(filed.id) == found  # the server has forgotten the scripts: they are told again
+        assert take(letters, filed.id) == found  # the server has forgotten the scripts: they are told again
         assert parked.release(at(1), limit=1) == [doorbell()]
 
 
@@ -179,7 +180,7 @@ def test_absent_server_is_said_in_our_own_words_without_its_address() -> None:
         "save": lambda: RedisLinks(client).save(Link(bitrix24=CONTACT, onec=COUNTERPARTY)),
         "get": lambda: RedisMemories(client).get(EntityKind.CONTACT, CONTACT),
         "add": lambda: RedisDeadLetters(client).add(letter()),
-        "take": lambda: RedisDeadLetters(client).take("x"),
+        "remove": lambda: RedisDeadLetters(client).remove(letter(id="x")),
         "change": lambda: RedisDeadLetters(client).change("x", lambda filed: filed),
         "search": lambda: RedisDeadLetters(client).search("x"),
         "forget": lambda: RedisLinks(client).forget(Link(bitrix24=CONTACT, onec=COUNTERPARTY)),

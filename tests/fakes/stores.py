@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sync_worker.contract import ChangeEvent
 from sync_worker.domain.identity import EntityKind, Lane, RecordRef
@@ -199,8 +200,11 @@ class MemoryDeadLetters:
         self._letters[letter_id] = changed
         return changed
 
-    def take(self, letter_id: str) -> DeadLetter | None:
-        return self._letters.pop(letter_id, None)
+    def remove(self, seen: DeadLetter) -> bool:
+        is_same = self._letters.get(seen.id) == seen
+        if is_same:
+            del self._letters[seen.id]
+        return is_same
 
     def page(
         self, selection: Selection = _EVERYTHING, *, after: str | None = None, limit: int = 100
@@ -251,6 +255,12 @@ class MemoryDeadLetters:
     def _find_named(self, names: list[str]) -> DeadLetter | None:
         letters = (letter for name in names for letter in self._letters.values() if name in names_of(letter))
         return next(letters, None)
+
+
+def take(letters: Any, letter_id: str) -> DeadLetter | None:
+    """Remove a letter as it is, of either store."""
+    found = letters.get(letter_id)
+    return found if found is not None and letters.remove(found) else None
 
 
 def _place(letter: DeadLetter) -> tuple[int, str]:

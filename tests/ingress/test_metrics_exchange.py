@@ -22,6 +22,7 @@ from sync_worker.store.parked import RedisParked
 from sync_worker.store.stock import RedisStock
 from sync_worker.store.tally import RedisTally
 from tests.contract.store_worlds import COMPANY, CONTACT, at, doorbell, letter
+from tests.fakes.stores import take
 from tests.ingress.conftest import NOWHERE, event_form, make_settings, post_form
 from tests.services import ROOT, RedisServer
 
@@ -158,7 +159,7 @@ def test_what_waits_is_counted(client: FlaskClient, store: redis.Redis) -> None:
     letters = RedisDeadLetters(store)
     letters.add(letter())
     gone = letters.add(letter(record=COMPANY, cause="order_locked"))
-    letters.take(gone.id)
+    take(letters, gone.id)
 
     found = _samples(client)
 

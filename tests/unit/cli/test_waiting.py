@@ -18,6 +18,7 @@ from tests.fakes.stores import (
     MemoryOutbox,
     MemoryReplays,
     MemoryStories,
+    take,
 )
 
 
@@ -64,7 +65,7 @@ def still_at(clock: EventfulClock) -> tuple[list[float], Callable[[], None]]:
 
 def test_a_letter_that_goes_is_settled(office: DeadLetterOffice, clock: EventfulClock) -> None:
     sent = office.replay_one(office.letters.add(letter()).id, by="anna")
-    clock.events[3] = lambda: office.letters.take(sent.id)
+    clock.events[3] = lambda: take(office.letters, sent.id)
     told, on_still = still_at(clock)
 
     ending = await_fate(office, sent, seconds=60, on_still=on_still)

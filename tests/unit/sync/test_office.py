@@ -28,6 +28,7 @@ from sync_worker.sync.office import (
     told,
 )
 from sync_worker.sync.retry_policy import GiveUp
+from tests.fakes.stores import take
 from tests.unit.sync.world import COMPANY, CONTACT, DEAL, OTHER_PARTY, PARTY, World, company
 
 BY = "anna"
@@ -336,7 +337,7 @@ def work_off(world: World, *, fails: bool = False) -> int:
         if fails:
             world.letters.add(a_letter(world, record=letter.record))
         else:
-            world.letters.take(letter.id)
+            take(world.letters, letter.id)
         world.replays.ended(letter.run, letter.id, closed=not fails)
     return len(events)
 
@@ -376,7 +377,7 @@ def test_a_letter_that_somebody_else_sent_is_skipped(world: World) -> None:
     one, other = filed(world, 2)
     run = world.office.replay(Selection(), by=BY)
     world.office.replay_one(one.id, by="boris")
-    world.letters.take(other.id)
+    take(world.letters, other.id)
     world.outbox.published.clear()
 
     assert world.office.advance() == 0

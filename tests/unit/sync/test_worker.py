@@ -26,7 +26,7 @@ from sync_worker.errors import (
     StoreUnavailable,
 )
 from sync_worker.sync.retry_policy import GiveUp, Halt, Park, WaitFor
-from tests.fakes.stores import MemoryTally
+from tests.fakes.stores import MemoryTally, take
 from tests.unit.sync.world import (
     COMPANY,
     CONTACT,
@@ -172,7 +172,7 @@ def test_a_replay_starts_with_a_clean_slate(world: World) -> None:
 def test_a_replay_whose_letter_was_discarded_meanwhile_still_has_its_outcome(world: World) -> None:
     conflict(world)
     event = world.replay()
-    world.letters.take(world.letter().id)
+    take(world.letters, world.letter().id)
     world.portal.edit(COMPANY, name="Ромашка Люкс")
 
     assert world.run(event) is Outcome.UNCHANGED
@@ -182,7 +182,7 @@ def test_a_letter_that_is_discarded_during_its_replay_is_not_missed(world: World
     conflict(world)
     event = world.replay()
     world.portal.edit(COMPANY, name="Ромашка Люкс")
-    world.portal.before("read", lambda: world.letters.take(world.letter().id))
+    world.portal.before("read", lambda: take(world.letters, world.letter().id))
 
     assert world.run(event) is Outcome.UNCHANGED
     assert world.outbox.published == []
