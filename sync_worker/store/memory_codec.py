@@ -11,12 +11,12 @@ A counterparty takes about a third of its plain JSON: most of that is field name
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
 from sync_worker.domain.link import Memory
 from sync_worker.domain.merge import Baseline
+from sync_worker.store.deflating import deflate, inflate
 
 _FORM_1 = b"\x01"
 
@@ -49,14 +49,16 @@ def pack_memory(memory: Memory) -> bytes:
         "v": memory.version,
         "m": dict(memory.marks) or None,
     }
-    return _FORM_1 + _deflate(_canonical({key: value for key, value in short.items() if value is not None}))
+    return _FORM_1 + deflate(
+        _canonical({key: value for key, value in short.items() if value is not None}), _DICTIONARY_1
+    )
 
 
 def unpack_memory(packed: bytes) -> Memory:
     """ValueError where it is of a form that this code does not know."""
     if packed[:1] != _FORM_1:
         raise ValueError(f"a memory of an unknown form: {packed[:1]!r}")
-    short = json.loads(_inflate(packed[1:]).decode("utf-8", "surrogatepass"))
+    short = json.loads(inflate(packed[1:], _DICTIONARY_1).decode("utf-8", "surrogatepass"))
     return Memory(
         baseline=_join_baseline(short) if "b" in short else None,
         sent=short.get("s"),
@@ -86,13 +88,3 @@ def _join_baseline(short: Mapping[str, Any]) -> Baseline:
 def _canonical(value: Any) -> bytes:
     # surrogatepass: a remote's JSON may hold half a character ("\\ud83d"), and that must not stop a record
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
-
-
-def _deflate(content: bytes) -> bytes:
-    deflater = zlib.compressobj(level=9, wbits=-zlib.MAX_WBITS, zdict=_DICTIONARY_1)
-    return deflater.compress(content) + deflater.flush()
-
-
-def _inflate(deflated: bytes) -> bytes:
-    inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS, zdict=_DICTIONARY_1)
-    return inflater.decompress(deflated) + inflater.flush()

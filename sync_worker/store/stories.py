@@ -9,7 +9,6 @@ An entry takes about a third of its plain JSON: most of that is words that all e
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +19,7 @@ from redis.client import NEVER_DECODE
 from sync_worker.domain.identity import RecordRef
 from sync_worker.domain.story import StoryEntry
 from sync_worker.store.client import translating
+from sync_worker.store.deflating import deflate, inflate
 
 MOST_ENTRIES = 100  # a record that is edited all day shows its last days; one that is not, all its life
 LIFE_SECONDS = 90 * 24 * 3600  # after the last entry: a quarter, which is what books are looked over by
@@ -76,14 +76,14 @@ def pack_entry(entry: StoryEntry) -> bytes:
     short = {"a": at, "w": str(entry.what), "t": entry.trace, "f": dict(entry.facts)}
     content = json.dumps({key: value for key, value in short.items() if value}, **_COMPACT)
     # surrogatepass: a remote's words may hold half a character ("\\ud83d"), and that must not stop a record
-    return _FORM_1 + _deflate(content.encode("utf-8", "surrogatepass"))
+    return _FORM_1 + deflate(content.encode("utf-8", "surrogatepass"), _DICTIONARY_1)
 
 
 def unpack_entry(packed: bytes) -> StoryEntry:
     """ValueError where it is of a form that this code does not know."""
     if packed[:1] != _FORM_1:
         raise ValueError(f"an entry of an unknown form: {packed[:1]!r}")
-    short = json.loads(_inflate(packed[1:]).decode("utf-8", "surrogatepass"))
+    short = json.loads(inflate(packed[1:], _DICTIONARY_1).decode("utf-8", "surrogatepass"))
     at = _EPOCH + timedelta(microseconds=short.get("a", 0))
     return StoryEntry(at=at, what=short.get("w", ""), trace=short.get("t", ""), facts=short.get("f", {}))
 
@@ -93,13 +93,3 @@ _COMPACT: Mapping[str, Any] = {"ensure_ascii": False, "separators": (",", ":"), 
 
 def _key(ref: RecordRef) -> str:
     return f"sync:story:{ref}"
-
-
-def _deflate(content: bytes) -> bytes:
-    deflater = zlib.compressobj(level=9, wbits=-zlib.MAX_WBITS, zdict=_DICTIONARY_1)
-    return deflater.compress(content) + deflater.flush()
-
-
-def _inflate(deflated: bytes) -> bytes:
-    inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS, zdict=_DICTIONARY_1)
-    return inflater.decompress(deflated) + inflater.flush()
