@@ -39,7 +39,7 @@ lint: install-dev ## ruff and mypy
 
 test: lint ## Everything but the long trials, with coverage
 	./tests/debian-packages
-	$(BIN)/python -m pytest -m "not long" --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long" --cov --cov-report=term
 	$(BIN)/coverage report --include='sync_worker/domain/*,sync_worker/entities/*,sync_worker/contract.py' --fail-under=100
 
 test-long: install-dev ## Random histories and chaos, for hours if need be
