@@ -15,6 +15,7 @@ from sync_worker.contract import (
     REPLAY_TASK,
     REQUEUE_TASK,
     STOCK_TASK,
+    SWEEP_TASK,
     UPKEEP_QUEUE,
     all_queues,
 )
@@ -108,5 +109,10 @@ beat_schedule = {
         "task": STOCK_TASK,
         "schedule": 10.0,
         "options": {"queue": UPKEEP_QUEUE, "expires": 10},
+    },
+    "reconcile": {
+        "task": SWEEP_TASK,
+        "schedule": 60.0,  # it looks whether reconcile.every_minutes are over: one question to Redis
+        "options": {"queue": UPKEEP_QUEUE, "expires": 60},
     },
 }

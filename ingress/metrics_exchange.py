@@ -27,6 +27,8 @@ from sync_worker.contract import (
     EVENTS_TALLY_KEY,
     PARKED_KEY,
     PUT_BACK_TALLY_KEY,
+    SWEEP_DRIFT_KEY,
+    SWEEP_HELD_KEY,
     Lane,
     all_queues,
     dead_cause_key,
@@ -66,6 +68,8 @@ class State:
     put_back: Counts  # by field
     parked: int
     dead_letters: Mapping[str, int]  # by cause
+    drift: Counts  # by entity; empty before the first sweep
+    sweeps_held: int
 
 
 class ExchangeCollector(Collector):
@@ -120,11 +124,12 @@ def _impatient(url: str) -> redis.Redis:
 
 def _state(client: redis.Redis) -> State:
     with client.pipeline(transaction=False) as pipeline:
-        for key in (BUDGET_TALLY_KEY, BUDGET_STOCK_KEY, EVENTS_TALLY_KEY, PUT_BACK_TALLY_KEY):
+        for key in (BUDGET_TALLY_KEY, BUDGET_STOCK_KEY, EVENTS_TALLY_KEY, PUT_BACK_TALLY_KEY, SWEEP_DRIFT_KEY):
             pipeline.hgetall(key)
         pipeline.hlen(PARKED_KEY)
+        pipeline.hlen(SWEEP_HELD_KEY)
         pipeline.smembers(DEAD_CAUSES_KEY)
-        budget_tally, budget_stock, events, put_back, parked, causes = pipeline.execute()
+        budget_tally, budget_stock, events, put_back, drift, parked, sweeps_held, causes = pipeline.execute()
         for cause in sorted(causes):
             pipeline.zcard(dead_cause_key(cause))
         letters = dict(zip(sorted(causes), pipeline.execute(), strict=True))
@@ -135,6 +140,8 @@ def _state(client: redis.Redis) -> State:
         put_back=_numbers(put_back),
         parked=parked,
         dead_letters=letters,
+        drift=_numbers(drift),
+        sweeps_held=sweeps_held,
     )
 
 
@@ -165,6 +172,8 @@ def _families(state: State) -> Iterator[Metric]:
     yield GaugeMetricFamily("sync_parked_events", "Events set aside until a time", value=state.parked)
     letters = {(cause,): number for cause, number in state.dead_letters.items()}
     yield _gauges("sync_dead_letters", "Events that wait for a person", ["cause"], letters)
+    yield _gauges("sync_drift", "Records that the last sweep found and no event had announced", ["entity"], state.drift)
+    yield GaugeMetricFamily("sync_sweeps_held", "Sources of a sweep that wait for a person", value=state.sweeps_held)
 
 
 def _is_of_method(words: tuple[str, ...], field: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from requests.adapters import HTTPAdapter
 from sync_worker.alert_webhook import AlertWebhook
 from sync_worker.domain.identity import EntityKind, Lane
 from sync_worker.domain.rules import BudgetRules, InvoiceKind
+from sync_worker.gateways.bitrix24.changed import Bitrix24Changed
 from sync_worker.gateways.bitrix24.client import Bitrix24Client
 from sync_worker.gateways.bitrix24.contact import Bitrix24Counterparties
 from sync_worker.gateways.bitrix24.deal import Bitrix24Deals
@@ -23,19 +25,23 @@ from sync_worker.gateways.bitrix24.directories import Directories
 from sync_worker.gateways.bitrix24.examine import Bitrix24Examiner, PortalSetup
 from sync_worker.gateways.bitrix24.invoice import invoice_gateway
 from sync_worker.gateways.bitrix24.lead import Bitrix24Leads
+from sync_worker.gateways.bitrix24.listing import Bitrix24Listing
 from sync_worker.gateways.bitrix24.schemas.invoice import as_old
 from sync_worker.gateways.bitrix24.throttle import PLAN_LIMITS, Limits
 from sync_worker.gateways.onec.about import OnecCapabilities, OnecExaminer
+from sync_worker.gateways.onec.changes import OnecChanges
 from sync_worker.gateways.onec.client import OnecClient
 from sync_worker.gateways.onec.contact import OnecCounterparties
 from sync_worker.gateways.onec.document_reader import OnecDocumentReader
 from sync_worker.gateways.onec.documents import OnecInvoicesReader, OnecOrdersAndLeads
+from sync_worker.gateways.onec.listing import OnecListing
 from sync_worker.gateways.onec.states import OnecStates
 from sync_worker.outbox import CeleryOutbox, SendTask
 from sync_worker.settings import Settings
 from sync_worker.store.accepted import NoLedger, RedisLedger
 from sync_worker.store.alerts import RedisAlarms
 from sync_worker.store.audit import RedisAudit
+from sync_worker.store.claims import RedisClaims, RedisNewLinks
 from sync_worker.store.client import connect
 from sync_worker.store.dead_letters import RedisDeadLetters
 from sync_worker.store.governor import Governor
@@ -43,6 +49,7 @@ from sync_worker.store.links import RedisLinks
 from sync_worker.store.locks import RedisLocks
 from sync_worker.store.memories import RedisMemories
 from sync_worker.store.parked import RedisParked
+from sync_worker.store.progress import RedisProgress
 from sync_worker.store.queues import RedisQueues
 from sync_worker.store.reads import RedisReads
 from sync_worker.store.replays import RedisReplays
@@ -50,8 +57,11 @@ from sync_worker.store.sessions import RedisSessions
 from sync_worker.store.slots import Slots
 from sync_worker.store.stock import RedisStock
 from sync_worker.store.stories import RedisStories
+from sync_worker.store.sweeps import RedisSweeps, RedisUnderWay
 from sync_worker.store.tally import RedisTally
 from sync_worker.sync.alerts import AlertSender
+from sync_worker.sync.backfill import JOB as BACKFILL_JOB
+from sync_worker.sync.backfill import Backfill
 from sync_worker.sync.chapter import note_call
 from sync_worker.sync.counterparty import CounterpartyFlow
 from sync_worker.sync.deal import DealFlow
@@ -60,7 +70,10 @@ from sync_worker.sync.invoice import InvoiceFlow
 from sync_worker.sync.lead import LeadFlow
 from sync_worker.sync.office import DeadLetterOffice
 from sync_worker.sync.ports import Clock, Examiner
+from sync_worker.sync.rebuild import Rebuild
+from sync_worker.sync.reconcile import Reconciler
 from sync_worker.sync.status import StatusFlow
+from sync_worker.sync.sweep_news import News
 from sync_worker.sync.worker import SyncWorker
 from sync_worker.telemetry import masker, report_letter
 
@@ -87,14 +100,16 @@ class Gateways:
     portal_setup: PortalSetup
 
 
-def build_gateways(settings: Settings, *, store: redis.Redis, clock: Clock) -> Gateways:
-    """The two clients, each behind its shared limit."""
+def build_gateways(
+    settings: Settings, *, store: redis.Redis, clock: Clock, lane: Callable[[], Lane] | None = None
+) -> Gateways:
+    """The two clients, each behind its shared limit. `lane`: for whom they work; by default, whoever calls."""
     governor = build_governor(settings, store=store)
     bitrix24 = Bitrix24Client(
         webhook_url=settings.b24_webhook_url,
         governor=governor,
         http=_http(),
-        lane=_current_lane,
+        lane=lane or _current_lane,
         told=note_call,
         sleep=clock.sleep,
     )
@@ -106,7 +121,7 @@ def build_gateways(settings: Settings, *, store: redis.Redis, clock: Clock) -> G
         cookies=RedisSessions(store, url=settings.onec_url, user=settings.onec_user, limit=settings.onec_max_sessions),
         clock=clock,
         trace=_current_trace,
-        lane=_current_lane,
+        lane=lane or _current_lane,
         told=note_call,
     )
     rules = settings.rules
@@ -251,6 +266,41 @@ def build_office(
     )
 
 
+def build_reconciler(
+    settings: Settings, *, send_task: SendTask, clock: Clock | None = None, store: redis.Redis | None = None
+) -> Reconciler:
+    """What looks for changes that no event announced. Opens no connection: the first sweep does."""
+    clock = SystemClock() if clock is None else clock
+    store = connect(settings.redis_url) if store is None else store
+    gateways = build_gateways(settings, store=store, clock=clock, lane=lambda: Lane.BULK)
+    worker = build_worker(settings, send_task=send_task, clock=clock, store=store)
+    links, capabilities = RedisLinks(store), OnecCapabilities(client=gateways.onec, clock=clock)
+    return Reconciler(
+        portal=Bitrix24Changed(
+            client=gateways.bitrix24, has_smart_invoices=settings.rules.invoices.kind is InvoiceKind.SMART
+        ),
+        onec=OnecChanges(client=gateways.onec, capabilities=capabilities),
+        news=News(
+            links=links,
+            memories=RedisMemories(store),
+            reads=worker.reads,
+            letters=worker.letters,
+            stories=worker.stories,
+            clock=clock,
+        ),
+        links=links,
+        under_way=RedisUnderWay(store, connect(settings.broker_url) if _is_redis(settings.broker_url) else None),
+        sweeps=RedisSweeps(store),
+        capabilities=capabilities,
+        outbox=worker.outbox,
+        keep=worker.keep,
+        locks=RedisLocks(store),
+        clock=clock,
+        rules=settings.rules.reconcile,
+        mask=worker.mask,
+    )
+
+
 def build_alerts(settings: Settings) -> AlertSender | None:
     """What tells people of dead letters; None where ALERT_WEBHOOK_URL names nobody."""
     if not settings.alert_webhook_url:
@@ -288,6 +338,49 @@ def build_budget(settings: Settings) -> BudgetSources:
         stock=RedisStock(store),
         live_share=float(settings.rules.budget.live_share),
     )
+
+
+def build_rebuild(settings: Settings, *, clock: Clock | None = None) -> Rebuild:
+    """For `sync-worker rebuild`. Opens no connection."""
+    clock = SystemClock() if clock is None else clock
+    store = connect(settings.redis_url)
+    gateways = build_gateways(settings, store=store, clock=clock, lane=lambda: Lane.BULK)
+    return Rebuild(
+        bitrix24=_bitrix24_listing(settings, gateways),
+        onec=OnecListing(client=gateways.onec),
+        claims=lambda kind: RedisClaims(store, kind),
+        links=RedisLinks(store),
+        new_links=RedisNewLinks(store),
+        locks=RedisLocks(store),
+        capabilities=OnecCapabilities(client=gateways.onec, clock=clock),
+        clock=clock,
+    )
+
+
+def build_backfill(
+    settings: Settings, *, send_task: SendTask, waiting: Callable[[], int], clock: Clock | None = None
+) -> Backfill:
+    """For `sync-worker backfill`; `waiting` tells how many events the bulk lane has to do. Opens no connection."""
+    clock = SystemClock() if clock is None else clock
+    store = connect(settings.redis_url)
+    gateways = build_gateways(settings, store=store, clock=clock, lane=lambda: Lane.BULK)
+    return Backfill(
+        bitrix24=_bitrix24_listing(settings, gateways),
+        onec=OnecListing(client=gateways.onec),
+        links=RedisLinks(store),
+        outbox=CeleryOutbox(send_task, build_ledger(settings.broker_url)),
+        progress=RedisProgress(store, BACKFILL_JOB),
+        locks=RedisLocks(store),
+        capabilities=OnecCapabilities(client=gateways.onec, clock=clock),
+        clock=clock,
+        rules=settings.rules,
+        waiting=waiting,
+    )
+
+
+def _bitrix24_listing(settings: Settings, gateways: Gateways) -> Bitrix24Listing:
+    is_smart = settings.rules.invoices.kind is InvoiceKind.SMART
+    return Bitrix24Listing(client=gateways.bitrix24, has_smart_invoices=is_smart)
 
 
 def _limits(plan: str, budget: BudgetRules) -> Limits:

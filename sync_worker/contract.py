@@ -28,6 +28,7 @@ REQUEUE_TASK = "sync.requeue_lost"
 STOCK_TASK = "sync.take_stock"
 REPLAY_TASK = "sync.advance_replays"
 ALERT_TASK = "sync.send_alerts"
+SWEEP_TASK = "sync.reconcile"
 ACCEPTED_KEY = "accepted"
 """On Redis: a hash of the messages that were accepted and not yet handled, by task id.
 
@@ -43,6 +44,10 @@ BUDGET_TALLY_KEY = "sync:tally:budget:bitrix24"
 BUDGET_STOCK_KEY = "sync:stock:budget:bitrix24"
 """In the state's Redis: a hash of how the budget stood some seconds ago (store/stock.py); gone when nobody looks."""
 PARKED_KEY = "sync:parked:events"
+SWEEP_DRIFT_KEY = "sync:sweep:drift"
+"""In the state's Redis: a hash, an entity -> how many records the last sweep found that no event had announced."""
+SWEEP_HELD_KEY = "sync:sweep:held"
+"""In the state's Redis: a hash of sweep sources that wait until a person has said that what they found is right."""
 DEAD_CAUSES_KEY = "sync:dead:causes"
 """In the state's Redis: a set; of each cause there is a sorted set of letters, `dead_cause_key`."""
 
@@ -309,6 +314,9 @@ __all__ = [
     "REPLAY_TASK",
     "REQUEUE_TASK",
     "STOCK_TASK",
+    "SWEEP_DRIFT_KEY",
+    "SWEEP_HELD_KEY",
+    "SWEEP_TASK",
     "UPKEEP_QUEUE",
     "Accepted",
     "Change",

@@ -6,11 +6,14 @@ from typing import Any
 
 import click
 
+from sync_worker.cli.backfill import backfill
 from sync_worker.cli.budget import budget
 from sync_worker.cli.dead import dead
 from sync_worker.cli.demo import demo
 from sync_worker.cli.doctor import doctor
 from sync_worker.cli.explain import explain
+from sync_worker.cli.rebuild import rebuild
+from sync_worker.cli.reconcile import reconcile
 from sync_worker.cli.sandbox import sandbox
 from sync_worker.cli.setup import setup
 from sync_worker.cli.story import story
@@ -42,7 +45,7 @@ def cli(debug: bool) -> None:
     """Two-way exchange between Bitrix24 and 1C:CRM."""
 
 
-for _command in (up, demo, sandbox, doctor, setup, budget, dead, story, explain):
+for _command in (up, demo, sandbox, doctor, setup, budget, dead, story, explain, reconcile, rebuild, backfill):
     cli.add_command(_command)
 
 

@@ -14,12 +14,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from ingress.app import create_app
 from sync_worker.contract import BROKER_KEY_PREFIX, BUDGET_STOCK_KEY, BUDGET_TALLY_KEY, EVENTS_TALLY_KEY, all_queues
 from sync_worker.domain.budget import BudgetReport, Circuit, MethodUse, Spent
+from sync_worker.domain.drift import Held
 from sync_worker.domain.identity import EntityKind, Lane
 from sync_worker.store.client import connect
 from sync_worker.store.dead_letters import RedisDeadLetters
 from sync_worker.store.governor import Governor
 from sync_worker.store.parked import RedisParked
 from sync_worker.store.stock import RedisStock
+from sync_worker.store.sweeps import RedisSweeps
 from sync_worker.store.tally import RedisTally
 from tests.contract.store_worlds import COMPANY, CONTACT, at, doorbell, letter
 from tests.fakes.stores import take
@@ -124,6 +126,19 @@ def test_events_are_counted_as_the_workers_tallied_them(client: FlaskClient, sto
     assert found['sync_events_total{entity="contact",lane="bulk",outcome="dead_letter"}'] == 1
 
 
+def test_the_drift_of_the_last_sweep_is_told(client: FlaskClient, store: redis.Redis) -> None:
+    assert _samples(client)["sync_sweeps_held"] == 0
+    sweeps = RedisSweeps(store)
+    sweeps.note([], {EntityKind.DEAL: 3, EntityKind.CONTACT: 0}, at=at(0))
+    sweeps.hold(Held(source="deal", reason="more than 500", found=501, at=at(0)))
+
+    found = _samples(client)
+
+    assert found['sync_drift{entity="deal"}'] == 3
+    assert found['sync_drift{entity="contact"}'] == 0
+    assert found["sync_sweeps_held"] == 1
+
+
 def test_the_budget_stands_as_it_was_noted(client: FlaskClient, store: redis.Redis) -> None:
     RedisStock(store).note(REPORT)
 
@@ -175,11 +190,12 @@ def test_every_family_is_in_the_operators_guide(client: FlaskClient, store: redi
     RedisStock(store).note(REPORT)
     RedisTally(store).count(EntityKind.DEAL, Lane.LIVE, "updated")
     RedisDeadLetters(store).add(letter())
+    RedisSweeps(store).note([], {EntityKind.DEAL: 0}, at=at(0))
 
     names = {name.partition("{")[0] for name in _of_the_exchange(_samples(client))}
 
     guide = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    assert len(names) == 17
+    assert len(names) == 19
     assert [name for name in sorted(names) if f"`{name}`" not in guide] == []
 
 

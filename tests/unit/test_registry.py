@@ -18,6 +18,7 @@ from sync_worker.contract import (
     REPLAY_TASK,
     REQUEUE_TASK,
     STOCK_TASK,
+    SWEEP_TASK,
     UPKEEP_QUEUE,
     all_queues,
     lane_queues,
@@ -114,7 +115,7 @@ def test_every_flow_is_plugged_in(entity: EntityKind) -> None:
 def test_a_worker_has_our_tasks_and_no_others(celery: Mapping[str, list[str]]) -> None:
     ours = {name for name in celery["tasks"] if not name.startswith("celery.")}
 
-    upkeep = {ALERT_TASK, MISFIT_TASK, RELEASE_TASK, REPLAY_TASK, REQUEUE_TASK, STOCK_TASK}
+    upkeep = {ALERT_TASK, MISFIT_TASK, RELEASE_TASK, REPLAY_TASK, REQUEUE_TASK, STOCK_TASK, SWEEP_TASK}
     assert ours == {*map(task_name, EntityKind), *upkeep, "sync.poison"}
 
 
