@@ -2,7 +2,8 @@
 
 An open loop at a steady rate first: a request is due at its time whether or not the ones before it were answered, so
 the figures hold the waiting too. Then a burst as fast as a few kept connections go. The same against a bare Flask
-endpoint under the same gunicorn settings shows what the ingress itself costs.
+endpoint under the same gunicorn settings shows what the ingress itself costs. Last, a burst with the broker killed:
+each event is fsynced into the spool, which is drained when the broker is back.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from tests.services import IngressProcess, RedisServer
 RATE_PER_SECOND = 200
 STEADY_SECONDS = 5
 BURST_EVENTS = 10_000
+SPOOLED_EVENTS = 5_000
 CONNECTIONS = 8  # kept alive; the portal's queue server opens about as many
 STEADY_CONNECTIONS = 32
 LIMIT_SECONDS = 120  # for one burst
@@ -141,12 +143,32 @@ def _running(folder: Path, broker_url: str, *, wsgi_app: str | None = None) -> I
         "B24_APPLICATION_TOKENS": TOKEN,
         "ONEC_WEBHOOK_SECRETS": SECRET,
         "SENTRY_DSN": "",
+        "INGRESS_SPOOL": str(folder / "spool"),
     }
     process = IngressProcess(folder, environment, wsgi_app=wsgi_app).start()
     try:
         yield process
     finally:
         process.stop()
+
+
+def _measure_spooled(server: IngressProcess, store: RedisServer) -> tuple[Figures, float]:
+    """A burst while the broker is away, and the seconds from its return until the spool is empty."""
+    store.kill()
+    figures = _load(server, SPOOLED_EVENTS, connections=CONNECTIONS, due=lambda _number: 0)
+    store.start()
+    started = time.perf_counter()
+    while _spooled(server) and time.perf_counter() < started + LIMIT_SECONDS:
+        time.sleep(0.05)
+    return figures, time.perf_counter() - started
+
+
+def _spooled(server: IngressProcess) -> bool:
+    connection = server.connect()
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read()
+    connection.close()
+    return b"ingress_spool_events 0.0" not in text
 
 
 def _table(ingress: tuple[Figures, Figures], bare: tuple[Figures, Figures]) -> Table:
@@ -172,6 +194,7 @@ def main() -> int:
         try:
             with _running(folder, store.url(1)) as server:
                 ingress = _measure(server)
+                spooled, drained_seconds = _measure_spooled(server, store)
             with redis.Redis.from_url(store.url(1)) as broker:
                 queued = broker.llen("sync:deal")
             with _running(folder, store.url(1), wsgi_app="benchmarks.ingress:bare_app()") as server:
@@ -180,9 +203,12 @@ def main() -> int:
             store.stop()
     console = Console()
     console.print(_table(ingress, bare))
-    expected = 200 + RATE_PER_SECOND * STEADY_SECONDS + BURST_EVENTS
+    waits = ", ".join(f"p{percent} {spooled.percentile_ms(percent):.1f} ms" for percent in (50, 99))
+    console.print(f"broker away: {SPOOLED_EVENTS} events spooled at {spooled.per_second:.0f} a second, {waits}")
+    console.print(f"drained within {drained_seconds:.1f} s of the broker's start")
+    expected = 200 + RATE_PER_SECOND * STEADY_SECONDS + BURST_EVENTS + SPOOLED_EVENTS
     console.print(f"{queued} of {expected} events are in the queue")
-    return int(queued != expected or any(figures.refusals for figures in ingress))
+    return int(queued != expected or any(figures.refusals for figures in (*ingress, spooled)))
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def queue_unavailable() -> Refusal:
     return Refusal(
         503,
         "queue_unavailable",
-        "the queue cannot be reached, nothing was taken; send the same again after Retry-After",
+        "neither the queue nor the spool can take it, so it was not accepted; send the same again after Retry-After",
         headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
     )
 

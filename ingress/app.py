@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 
 from ingress import bitrix24, onec, robot
+from ingress.accepting import Acceptor, Drain, NotAcceptedError, Place
 from ingress.answers import (
     MAX_BODY_BYTES,
     Refusal,
@@ -23,18 +24,20 @@ from ingress.answers import (
 )
 from ingress.brackets import parse_brackets
 from ingress.logs import make_logger, start_sentry
-from ingress.metrics import Metrics
+from ingress.metrics import Metrics, SpoolCollector
 from ingress.metrics_exchange import ExchangeCollector
 from ingress.openapi import build_openapi
-from ingress.publisher import BrokerUnavailableError, Publisher
+from ingress.publisher import Publisher
 from ingress.reading import Ignored, Reading
 from ingress.settings import Settings, load_settings
+from ingress.spool import Spool
 from sync_worker.contract import ChangeEvent, Misfit, TaskMessage, event_message, misfit_message
 
 Clock = Callable[[], datetime]
 FORM = "application/x-www-form-urlencoded"
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
 _MAX_LOGGED_PATH_CHARS = 100
+_DRAIN_PATIENCE_SECONDS = 3.0
 
 routes = Blueprint("ingress", __name__)
 
@@ -49,12 +52,26 @@ class Ingress(Flask):
     def __init__(self, settings: Settings, publisher: Publisher, clock: Clock) -> None:
         super().__init__("ingress", static_folder=None)
         self.settings = settings
-        self.publisher = publisher
         self.clock = clock
-        self.metrics = Metrics(ExchangeCollector(redis_url=settings.redis_url, broker_url=settings.broker_url))
         self.log = make_logger(settings.log_level)
+        max_mb = settings.ingress_spool_max_mb
+        self.spool = Spool(settings.ingress_spool, max_mb=max_mb) if max_mb else None
+        self.acceptor = Acceptor(publisher, self.spool, log=self.log)
+        self.drain = _make_drain(self) if self.spool else None
+        self.exchange = ExchangeCollector(redis_url=settings.redis_url, broker_url=settings.broker_url)
+        self.metrics = Metrics(
+            self.exchange,
+            SpoolCollector(self.acceptor.measure, max_bytes=max_mb * 1024 * 1024),
+        )
         self.openapi = build_openapi()
         self.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1  # one more, see _read_body
+
+    def close(self) -> None:
+        """End the drain in good order. What is spooled stays for the next start."""
+        if self.drain is not None:
+            self.drain.stop()
+        if self.spool is not None:
+            self.spool.close()
 
     def log_exception(self, exc_info: Any) -> None:
         """The type and the place only: a message may quote what a stranger sent."""
@@ -77,7 +94,15 @@ def create_app(
     app.register_error_handler(HTTPException, answer_http_error)
     app.before_request(_start)
     app.after_request(_finish)
+    if app.drain is not None:
+        app.drain.start()
     return app
+
+
+def _make_drain(app: Ingress) -> Drain:
+    patient = Publisher(app.settings.broker_url, connections=1, patience_seconds=_DRAIN_PATIENCE_SECONDS)
+    assert app.spool is not None  # noqa: S101
+    return Drain(app.spool, patient, acceptor=app.acceptor)
 
 
 @routes.post("/webhooks/bitrix24")
@@ -111,8 +136,9 @@ def onec_webhook() -> tuple[Response, int]:
     onec.verify_signature(body, dict(request.headers), _app().settings.onec_webhook_secrets)
     events, rejected = onec.read_events(onec.parse_events(body), seen_at=g.seen_at)
     misfits = [item.misfit for item in rejected]
-    _publish(events, misfits, source="onec")
-    g.log = {"source": "onec", "accepted": len(events), "rejected": len(rejected), **_traces(events, misfits)}
+    place = _accept(events, misfits, source="onec")
+    g.log = {"source": "onec", "outcome": place.value, "accepted": len(events), "rejected": len(rejected)}
+    g.log |= _traces(events, misfits)
     return jsonify(accepted=len(events), rejected=[item.answer() for item in rejected]), 202
 
 
@@ -124,10 +150,14 @@ def healthz() -> Response:
 @routes.get("/readyz")
 def readyz() -> Response:
     try:
-        _app().publisher.check()
-    except BrokerUnavailableError as error:
+        readiness = _app().acceptor.check()
+    except NotAcceptedError as error:
+        g.log = {"reason": str(error)}
         raise queue_unavailable() from error
-    return jsonify(status="ready")
+    standing = _app().exchange.standing()
+    if not readiness.troubles:
+        return jsonify(status="ready", **standing)
+    return jsonify(status="degraded", spooled=readiness.spooled, troubles=readiness.troubles, **standing)
 
 
 @routes.get("/metrics")
@@ -143,11 +173,11 @@ def openapi() -> Response:
 def _accept_bitrix24(reading: Reading) -> tuple[Response, int]:
     match reading:
         case ChangeEvent():
-            _publish([reading], [], source="bitrix24")
-            g.log = {"source": "bitrix24", "outcome": "queued", **_described(reading)}
-            return jsonify(status="queued", trace=reading.trace), 202
+            place = _accept([reading], [], source="bitrix24")
+            g.log = {"source": "bitrix24", "outcome": place.value, **_described(reading)}
+            return jsonify(status=place.value, trace=reading.trace), 202
         case Misfit():
-            _publish([], [reading], source="bitrix24")
+            _accept([], [reading], source="bitrix24")
             g.log = {"source": "bitrix24", "outcome": "kept", "trace": reading.trace}
             return jsonify(status="kept", trace=reading.trace), 202
         case Ignored():
@@ -156,23 +186,25 @@ def _accept_bitrix24(reading: Reading) -> tuple[Response, int]:
             return jsonify(status="ignored"), 202
 
 
-def _publish(events: Iterable[ChangeEvent], misfits: Iterable[Misfit], *, source: str) -> None:
-    """All of one request in one go. Errors: a 503 refusal where the broker did not confirm every one."""
+def _accept(events: Sequence[ChangeEvent], misfits: Sequence[Misfit], *, source: str) -> Place:
+    """All of one request in one go. Errors: a 503 refusal where neither broker nor spool took every one."""
     app = _app()
     messages: list[TaskMessage] = [*map(event_message, events), *map(misfit_message, misfits)]
     started = time.perf_counter()
     try:
-        if messages:
-            app.publisher.publish(messages)
-    except BrokerUnavailableError as error:
-        g.log = {"source": source, "outcome": "refused", "broker": str(error.__cause__.__class__.__name__)}
+        place = app.acceptor.accept(messages) if messages else Place.QUEUED
+    except NotAcceptedError as error:
+        g.log = {"source": source, "outcome": "refused", "reason": str(error)}
         raise queue_unavailable() from error
     finally:
         app.metrics.publish_seconds.observe(time.perf_counter() - started)
+    if place is Place.SPOOLED:
+        app.metrics.spooled.labels(source).inc(len(messages))
     for event in events:
         app.metrics.events.labels(source, event.entity.value).inc()
     for _ in misfits:
         app.metrics.misfits.labels(source).inc()
+    return place
 
 
 def _read_body() -> bytes:

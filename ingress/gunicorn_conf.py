@@ -13,7 +13,7 @@ from ingress.settings import load_bind
 wsgi_app = "ingress.app:create_app()"
 bind = load_bind()
 
-# One process: the metrics are one registry, and waiting for the broker is what threads are good at.
+# One process: the metrics are one registry, and waiting for broker and disk is what threads are good at.
 worker_class = "gthread"
 workers = 1
 threads = 16  # ingress.publisher keeps as many broker connections
@@ -40,6 +40,13 @@ gunicorn.http.wsgi.SERVER = "ingress"  # the Server header: no versions for stra
 class _MaskingFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return mask_query_secrets(super().format(record))
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    """Before the process ends: the drain stops between two batches. A worker that never started has no application."""
+    close = getattr(getattr(worker, "wsgi", None), "close", None)
+    if close is not None:
+        close()
 
 
 def on_starting(server: Any) -> None:

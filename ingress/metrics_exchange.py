@@ -1,11 +1,12 @@
-"""What the exchange's Redis tells Prometheus: the budget, what became of events, and what waits.
+"""What the exchange's Redis tells Prometheus and /readyz: the budget, what became of events, what waits, and how long.
 
-Read anew at each scrape, with little patience: without Redis these families are absent, `sync_state_up` says so, and
-the ingress's own figures are shown all the same.
+Read anew each time, with little patience: without Redis these families are absent, `sync_state_up` says so, and the
+ingress's own figures are shown all the same. The cost does not grow with the backlog.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from sync_worker.contract import (
+    ACCEPTED_KEY,
     BROKER_KEY_PREFIX,
     BUDGET_STOCK_KEY,
     BUDGET_TALLY_KEY,
@@ -29,9 +31,11 @@ from sync_worker.contract import (
     PUT_BACK_TALLY_KEY,
     SWEEP_DRIFT_KEY,
     SWEEP_HELD_KEY,
+    EntityKind,
     Lane,
     all_queues,
     dead_cause_key,
+    seen_key,
 )
 
 PATIENCE_SECONDS = 0.5  # for a connection, and for an answer
@@ -67,13 +71,25 @@ class State:
     events: Counts
     put_back: Counts  # by field
     parked: int
+    parked_since: Mapping[str, float]  # by entity: the second at which the oldest was seen
     dead_letters: Mapping[str, int]  # by cause
     drift: Counts  # by entity; empty before the first sweep
     sweeps_held: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backlog:
+    """What was read of the broker's Redis."""
+
+    waiting: Mapping[str, int]  # messages by queue; what a worker holds is not among them
+    since: Mapping[str, float]  # by entity: the second at which the oldest event was seen, queued or held by a worker
+
+
+NO_BACKLOG = Backlog(waiting={}, since={})
+
+
 class ExchangeCollector(Collector):
-    """Registered once; opens no connection before the first scrape. Safe to share between threads."""
+    """Registered once; opens no connection before the first look. Safe to share between threads."""
 
     def __init__(self, *, redis_url: str, broker_url: str) -> None:
         """Only a broker that is Redis is asked for its queues: RabbitMQ has metrics of its own."""
@@ -85,13 +101,32 @@ class ExchangeCollector(Collector):
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        state = self._read_state()
+        state, backlog = self._read_state(), self._read_backlog()
         yield GaugeMetricFamily("sync_state_up", "1 if the exchange's Redis answers", value=int(state is not None))
         if state is not None:
             yield from _families(state)
-        waiting = self._read_queues()
-        if waiting is not None:
+        if backlog is not None and self._broker is not None:
+            waiting = {(name,): length for name, length in backlog.waiting.items()}
             yield _gauges("sync_queue_messages", "Messages that wait in a queue", ["queue"], waiting)
+        if state is not None and backlog is not None:
+            ages = {(entity,): seconds for entity, seconds in _oldest_seconds(state, backlog).items()}
+            yield _gauges("sync_oldest_event_seconds", "Age of the oldest event not handled yet", ["entity"], ages)
+
+    def standing(self) -> dict[str, Any]:
+        """How the exchange stands, for /readyz: whatever a Redis that is away would have told is absent.
+
+        `oldest_seconds` by entity, the age of the oldest event that is queued, held by a worker, or parked, and 0
+        where there is none; `queued` by queue, without the empty ones; `parked`; `dead_letters`.
+        """
+        state, backlog = self._read_state(), self._read_backlog()
+        told: dict[str, Any] = {}
+        if state is not None and backlog is not None:
+            told["oldest_seconds"] = {name: round(age, 1) for name, age in _oldest_seconds(state, backlog).items()}
+        if backlog is not None and self._broker is not None:
+            told["queued"] = {name: length for name, length in backlog.waiting.items() if length}
+        if state is not None:
+            told |= {"parked": state.parked, "dead_letters": sum(state.dead_letters.values())}
+        return told
 
     def _read_state(self) -> State | None:
         try:
@@ -99,14 +134,12 @@ class ExchangeCollector(Collector):
         except Exception:  # whatever it is: a scrape that fails would hide the ingress's own figures as well
             return None
 
-    def _read_queues(self) -> Counts | None:
+    def _read_backlog(self) -> Backlog | None:
+        """None where the broker does not answer; nothing in it where the broker is RabbitMQ, which is not asked."""
         if self._broker is None:
-            return None
+            return NO_BACKLOG
         try:
-            with self._broker.pipeline(transaction=False) as pipeline:
-                for name in all_queues():
-                    pipeline.llen(BROKER_KEY_PREFIX + name)
-                return {(name,): length for name, length in zip(all_queues(), pipeline.execute(), strict=True)}
+            return _backlog(self._broker)
         except Exception:  # as above
             return None
 
@@ -129,7 +162,8 @@ def _state(client: redis.Redis) -> State:
         pipeline.hlen(PARKED_KEY)
         pipeline.hlen(SWEEP_HELD_KEY)
         pipeline.smembers(DEAD_CAUSES_KEY)
-        budget_tally, budget_stock, events, put_back, drift, parked, sweeps_held, causes = pipeline.execute()
+        _ask_oldest(pipeline, PARKED_KEY)
+        budget_tally, budget_stock, events, put_back, drift, parked, sweeps_held, causes, *oldest = pipeline.execute()
         for cause in sorted(causes):
             pipeline.zcard(dead_cause_key(cause))
         letters = dict(zip(sorted(causes), pipeline.execute(), strict=True))
@@ -139,10 +173,39 @@ def _state(client: redis.Redis) -> State:
         events=_numbers(events),
         put_back=_numbers(put_back),
         parked=parked,
+        parked_since=_since(oldest),
         dead_letters=letters,
         drift=_numbers(drift),
         sweeps_held=sweeps_held,
     )
+
+
+def _backlog(broker: redis.Redis) -> Backlog:
+    with broker.pipeline(transaction=False) as pipeline:
+        _ask_oldest(pipeline, BROKER_KEY_PREFIX + ACCEPTED_KEY)
+        for name in all_queues():
+            pipeline.llen(BROKER_KEY_PREFIX + name)
+        answers = pipeline.execute()
+    oldest, lengths = answers[: len(EntityKind)], answers[len(EntityKind) :]
+    return Backlog(waiting=dict(zip(all_queues(), lengths, strict=True)), since=_since(oldest))
+
+
+def _ask_oldest(pipeline: redis.client.Pipeline, events_key: str) -> None:
+    for entity in EntityKind:
+        pipeline.zrange(seen_key(events_key, entity), 0, 0, withscores=True)
+
+
+def _since(oldest: list[list[tuple[str, float]]]) -> dict[str, float]:
+    return {entity.value: found[0][1] for entity, found in zip(EntityKind, oldest, strict=True) if found}
+
+
+def _oldest_seconds(state: State, backlog: Backlog) -> dict[str, float]:
+    """By entity; 0 where nothing waits, and where another machine's clock is ahead of ours."""
+    now = time.time()
+    first = {
+        entity.value: min(state.parked_since.get(entity, now), backlog.since.get(entity, now)) for entity in EntityKind
+    }
+    return {entity: max(0.0, now - second) for entity, second in first.items()}
 
 
 def _numbers(fields: Mapping[str, str]) -> Counts:

@@ -31,7 +31,7 @@ _REFUSALS = {
     "401": "Wrong token or signature",
     "413": "Larger than 1 MiB",
     "415": "Wrong content type",
-    "503": "The queue cannot be reached; send the same again after Retry-After",
+    "503": "Neither the queue nor the spool can take it; send the same again after Retry-After",
 }
 
 
@@ -61,6 +61,7 @@ def _add_schemas(spec: APISpec) -> None:
     spec.components.schema("Event", {"allOf": [_ref("EventHead"), {"oneOf": [*map(_event_variant, EVENT_TYPES)]}]})
     spec.components.schema("Error", _object({"error": _TEXT, "message": _TEXT}, required=["error", "message"]))
     spec.components.schema("Accepted", _ACCEPTED)
+    spec.components.schema("Readiness", _READINESS)
     spec.components.schema("Bitrix24Event", _BITRIX24_EVENT)
     spec.components.schema("OnecAccepted", _ONEC_ACCEPTED)
 
@@ -134,10 +135,23 @@ def _object(properties: dict[str, Any], *, required: list[str] | None = None) ->
 _ACCEPTED = _object(
     {
         "status": {
-            "enum": ["queued", "kept", "ignored"],
-            "description": "kept: authentic, but fits no schema, so a person decides; ignored: nobody handles it",
+            "enum": ["queued", "spooled", "kept", "ignored"],
+            "description": "queued and spooled: safe, and on its way; kept: authentic, but fits no schema, so a person "
+            "decides; ignored: nobody handles it",
         },
         "trace": _TEXT,
+    },
+    required=["status"],
+)
+_READINESS = _object(
+    {
+        "status": {"enum": ["ready", "degraded"]},
+        "spooled": {"type": "integer"},
+        "troubles": {"type": "array", "items": _TEXT},
+        "oldest_seconds": {"type": "object", "additionalProperties": {"type": "number"}},
+        "queued": {"type": "object", "additionalProperties": {"type": "integer"}},
+        "parked": {"type": "integer"},
+        "dead_letters": {"type": "integer"},
     },
     required=["status"],
 )
@@ -170,8 +184,11 @@ _ONEC_ACCEPTED = _object(
 _PROBES: dict[str, tuple[str, dict[str, Any]]] = {
     "/healthz": ("The process is alive", {"200": {"description": "Alive"}}),
     "/readyz": (
-        "The broker can be reached",
-        {"200": {"description": "Ready"}, "503": _answer("The broker cannot be reached", "Error")},
+        "Events can be taken",
+        {
+            "200": _answer("They can: degraded means by the spool, or with something waiting in it", "Readiness"),
+            "503": _answer("Neither the broker nor the spool can take any", "Error"),
+        },
     ),
     "/metrics": ("Prometheus metrics", {"200": {"description": "Text in Prometheus's format"}}),
     "/openapi.json": ("This document", {"200": {"description": "The document"}}),

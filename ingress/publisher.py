@@ -18,26 +18,20 @@ from kombu import Connection, Exchange, Queue
 from kombu.exceptions import KombuError
 from kombu.pools import ProducerPool
 
-from sync_worker.contract import ACCEPTED_KEY, BROKER_KEY_PREFIX, EXCHANGE, Accepted, TaskMessage, all_queues
+from sync_worker.contract import (
+    ACCEPTED_KEY,
+    BROKER_KEY_PREFIX,
+    EXCHANGE,
+    Accepted,
+    TaskMessage,
+    all_queues,
+    seen_marks,
+)
 
-CONNECT_SECONDS = 1
-CONFIRM_SECONDS = 2
+PATIENCE_SECONDS = 0.7  # with the quick second try of below, a hung broker costs less than a second
 QUICK_SECONDS = 0.25  # a kept connection that died meanwhile fails at once; a hung broker does not
 
 _RETRIES = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
-_REDIS_OPTIONS = {
-    **_RETRIES,
-    "socket_timeout": CONNECT_SECONDS,  # the default waits for ever
-    "socket_connect_timeout": CONNECT_SECONDS,
-    "socket_keepalive": True,
-    "global_keyprefix": BROKER_KEY_PREFIX,
-}
-_RABBITMQ_OPTIONS = {
-    **_RETRIES,
-    "confirm_publish": True,  # off by default, and then a publish may be lost without an error
-    "read_timeout": CONFIRM_SECONDS,
-    "write_timeout": CONFIRM_SECONDS,
-}
 
 
 class BrokerUnavailableError(Exception):
@@ -47,20 +41,23 @@ class BrokerUnavailableError(Exception):
 class Publisher:
     """Sends tasks to their queues over kept connections; safe to share between threads."""
 
-    def __init__(self, broker_url: str, *, connections: int = 16) -> None:
-        """`connections` at once; a thread that finds none free waits, so give one to each thread."""
+    def __init__(self, broker_url: str, *, connections: int = 16, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        """`connections` at once; a thread that finds none free waits, so give one to each thread.
+
+        `patience_seconds` for each answer of the broker's: to a connect, and to a message.
+        """
         self._is_redis = urlsplit(broker_url).scheme.startswith("redis")
         self.queues = _queues(is_redis=self._is_redis)
+        self._patience_seconds = patience_seconds
+        options = _redis_options if self._is_redis else _rabbitmq_options
         self._connection = Connection(
-            broker_url,
-            connect_timeout=CONNECT_SECONDS,
-            transport_options=dict(_REDIS_OPTIONS if self._is_redis else _RABBITMQ_OPTIONS),
+            broker_url, connect_timeout=patience_seconds, transport_options=options(patience_seconds)
         )
         self._connections = self._connection.Pool(limit=connections)
         self._producers = ProducerPool(self._connections, limit=connections)
 
     def publish(self, messages: Sequence[TaskMessage]) -> None:
-        """Return when the broker has confirmed them all. Errors: BrokerUnavailableError within a few seconds."""
+        """Return when the broker has confirmed them all. Errors: BrokerUnavailableError, soon."""
         started = time.monotonic()
         try:
             self._publish_once(messages)
@@ -109,8 +106,12 @@ class Publisher:
     def _send_all(self, producer: Any, messages: Sequence[TaskMessage]) -> None:
         if self._is_redis and messages:
             # before they are sent: what a dying Redis loses between list and worker is found in the ledger
-            ledger = {one.correlation_id: Accepted.of(one, at=time.time()).dump() for one in messages}
-            producer.connection.default_channel.client.hset(ACCEPTED_KEY, mapping=ledger)
+            ledger = {one.correlation_id: Accepted.of(one, at=time.time()) for one in messages}
+            with producer.connection.default_channel.client.pipeline() as together:
+                together.hset(ACCEPTED_KEY, mapping={task_id: one.dump() for task_id, one in ledger.items()})
+                for key, marks in seen_marks(ledger).items():
+                    together.zadd(key, marks)
+                together.execute()
         with producer.batch():  # one round trip for them all on Redis; RabbitMQ confirms one by one
             for message in messages:
                 self._send(producer, message)
@@ -127,8 +128,27 @@ class Publisher:
             delivery_mode=2,
             declare=[queue],
             mandatory=True,  # RabbitMQ: a message that no queue takes is an error, not a confirmation
-            confirm_timeout=CONFIRM_SECONDS,
+            confirm_timeout=self._patience_seconds,
         )
+
+
+def _redis_options(patience_seconds: float) -> dict[str, Any]:
+    return {
+        **_RETRIES,
+        "socket_timeout": patience_seconds,  # the default waits for ever
+        "socket_connect_timeout": patience_seconds,
+        "socket_keepalive": True,
+        "global_keyprefix": BROKER_KEY_PREFIX,
+    }
+
+
+def _rabbitmq_options(patience_seconds: float) -> dict[str, Any]:
+    return {
+        **_RETRIES,
+        "confirm_publish": True,  # off by default, and then a publish may be lost without an error
+        "read_timeout": patience_seconds,
+        "write_timeout": patience_seconds,
+    }
 
 
 def _queues(*, is_redis: bool) -> dict[str, Queue]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
@@ -16,6 +17,7 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 BROKER_SCHEMES = ("redis", "rediss", "amqp", "amqps")
 STATE_SCHEMES = ("redis", "rediss")
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+DEFAULT_SPOOL_MAX_MB = 512  # some 600,000 events of Bitrix24's; those of 1C's bring their record, and are larger
 
 
 class SettingsError(Exception):
@@ -35,6 +37,8 @@ class Settings:
     onec_webhook_secrets: tuple[str, ...] = field(metadata=SECRET)  # whsec_...; several while one is being rotated
     redis_url: str = field(default=DEFAULT_REDIS_URL, metadata=SECRET)  # the workers' state, read for /metrics only
     ingress_bind: str = "127.0.0.1:8080"
+    ingress_spool: Path = Path("var/spool")
+    ingress_spool_max_mb: int = DEFAULT_SPOOL_MAX_MB  # 0: no spool
     log_level: str = "INFO"
     sentry_dsn: str = field(default="", metadata=SECRET)
 
@@ -60,6 +64,10 @@ def load_settings() -> Settings:
         "b24_application_tokens": env.list("B24_APPLICATION_TOKENS", validate=_tokens),
         "onec_webhook_secrets": env.list("ONEC_WEBHOOK_SECRETS", validate=_webhook_secrets),
         "ingress_bind": load_bind(env),
+        "ingress_spool": Path(env.str("INGRESS_SPOOL", default="") or _default_spool(env)),
+        "ingress_spool_max_mb": env.int(
+            "INGRESS_SPOOL_MAX_MB", default=DEFAULT_SPOOL_MAX_MB, validate=validate.Range(min=0)
+        ),
         "log_level": env.str("LOG_LEVEL", default="INFO", validate=validate.OneOf(LOG_LEVELS)),
         "sentry_dsn": env.str("SENTRY_DSN", default="", validate=_sentry_dsn),
     }
@@ -77,6 +85,11 @@ def load_bind(env: FileAwareEnv | None = None) -> str:
         env = FileAwareEnv(strip_whitespace=True)
         env.read_env(".env", recurse=False)
     return str(env.str("INGRESS_BIND", default="127.0.0.1:8080", validate=_bind))
+
+
+def _default_spool(env: FileAwareEnv) -> Path:
+    """Beside the embedded Redis and the logs of `sync-worker up`."""
+    return Path(env.str("SYNC_VAR", default="") or "var") / "spool"
 
 
 def next_database(redis_url: str) -> str:

@@ -56,6 +56,14 @@ def dead_cause_key(cause: str) -> str:
     return f"sync:dead:cause:{cause}"
 
 
+def seen_key(events_key: str, entity: EntityKind) -> str:
+    """Beside a hash of events (ACCEPTED_KEY, PARKED_KEY): a sorted set of its fields by the second each was seen at.
+
+    With it the oldest is found without reading the others.
+    """
+    return f"{events_key}:seen:{entity}"
+
+
 def task_name(entity: EntityKind) -> str:
     return f"sync.{entity}"
 
@@ -293,6 +301,24 @@ class Accepted:
     def dump(self) -> str:
         return json.dumps(asdict(self), separators=(",", ":"))  # ASCII: a lone surrogate has no UTF-8
 
+    @property
+    def seen(self) -> tuple[EntityKind, float] | None:
+        """What it is about, and the Unix time at which that was seen; None where it is no event."""
+        match self.kwargs.get("event"):
+            case {"entity": str() as entity, "seen_at": str() as seen_at}:
+                return EntityKind(entity), datetime.fromisoformat(seen_at).timestamp()
+        return None
+
+
+def seen_marks(accepted: Mapping[str, Accepted]) -> dict[str, dict[str, float]]:
+    """What belongs into the sorted sets beside the ledger (`seen_key`): task ids with their seconds, by key."""
+    marks: dict[str, dict[str, float]] = {}
+    for task_id, one in accepted.items():
+        if one.seen is not None:
+            entity, second = one.seen
+            marks.setdefault(seen_key(ACCEPTED_KEY, entity), {})[task_id] = second
+    return marks
+
 
 def new_trace() -> str:
     return uuid.uuid4().hex
@@ -337,5 +363,7 @@ __all__ = [
     "misfit_message",
     "new_trace",
     "queue_name",
+    "seen_key",
+    "seen_marks",
     "task_name",
 ]

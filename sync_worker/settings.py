@@ -50,7 +50,6 @@ class Settings:
     redis_url: str = field(metadata=SECRET)  # state; the broker is another database
     broker_url: str = field(metadata=SECRET)
     ingress_bind: str
-    ingress_spool: Path
     flower_bind: str
     flower_basic_auth: str = field(metadata=SECRET)  # user:password; empty = made by `up`
     flower_open_pages: tuple[str, ...]  # those of Flower's pages for machines that ask for no login
@@ -132,7 +131,6 @@ def _values(env: FileAwareEnv) -> dict[str, Any]:
         "redis_url": url,
         "broker_url": env.str("BROKER_URL", default=None) or next_database(url or ""),
         "ingress_bind": env.str("INGRESS_BIND", default="127.0.0.1:8080", validate=_bind),
-        "ingress_spool": env.path("INGRESS_SPOOL", default=Path("var/spool")),
         "flower_bind": env.str("FLOWER_BIND", default="127.0.0.1:5555", validate=_bind),
         "flower_basic_auth": env.str("FLOWER_BASIC_AUTH", default=""),
         "flower_open_pages": env.list("FLOWER_OPEN_PAGES", default=[], subcast=str.strip, validate=_open_pages),

@@ -18,6 +18,7 @@ from sync_worker.cli.sandbox import sandbox
 from sync_worker.cli.setup import setup
 from sync_worker.cli.story import story
 from sync_worker.cli.up import up
+from sync_worker.cli.watchdog import watchdog
 from sync_worker.errors import StoreUnavailable, SyncError
 from sync_worker.settings import SettingsError
 from sync_worker.sync.office import NotPossible
@@ -45,7 +46,8 @@ def cli(debug: bool) -> None:
     """Two-way exchange between Bitrix24 and 1C:CRM."""
 
 
-for _command in (up, demo, sandbox, doctor, setup, budget, dead, story, explain, reconcile, rebuild, backfill):
+_COMMANDS = (up, demo, sandbox, doctor, setup, budget, dead, story, explain, reconcile, rebuild, backfill, watchdog)
+for _command in _COMMANDS:
     cli.add_command(_command)
 
 

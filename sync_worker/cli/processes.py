@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,10 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sync_worker.cli.ports import free_port, split_bind
+from sync_worker.cli.watchdog import SUPERVISOR_USER
 from sync_worker.contract import Lane, lane_queues
 from sync_worker.embedded_redis import redis_server_path, write_redis_conf
 from sync_worker.settings import EMBEDDED_REDIS_NOTE
 
+BULK = "bulk"
 STOP_SECONDS = 30  # a task has so long to come to its end; the broker gives it out again otherwise
 
 
@@ -50,20 +53,24 @@ def embedded_redis(var: Path) -> tuple[Program, str]:
     return Program(name="redis", command=(str(redis_server_path()), str(conf)), priority=1), url
 
 
-def exchange_programs(*, var: Path, flower_bind: str, workers: int) -> list[Program]:
-    """Ingress, workers, beat, and Flower with our tab. They read their settings from the environment."""
+def exchange_programs(*, var: Path, flower_bind: str, workers: int, hung_seconds: float) -> list[Program]:
+    """Ingress, workers, beat, Flower with our tab, and what replaces workers that hang for `hung_seconds`.
+
+    They read their settings from the environment.
+    """
     host, port = split_bind(flower_bind)
     live_names = [f"worker{number}" for number in range(1, workers + 1)]
     return [
         Program(name="ingress", command=python("gunicorn", "-c", "python:ingress.gunicorn_conf"), priority=10),
         *(worker(name, Lane.LIVE) for name in live_names),
-        worker("bulk", Lane.BULK),
+        worker(BULK, Lane.BULK),
         Program(
             name="beat",
             command=celery("beat", "-s", str(var / "beat-schedule"), "--pidfile="),
             priority=30,
         ),
         Program(name="flower", command=celery("desk", f"--address={host}", f"--port={port}"), priority=40),
+        watchdog(live_names, hung_seconds=hung_seconds),
     ]
 
 
@@ -77,11 +84,27 @@ def worker(name: str, lane: Lane) -> Program:
     )
 
 
-def write_supervisor_conf(var: Path, programs: list[Program]) -> Path:
-    """Write `var`/supervisord.conf. Each program's output goes to `var`/log/NAME.log, rotated."""
+def watchdog(live_names: list[str], *, hung_seconds: float) -> Program:
+    names = [*(f"--live={name}" for name in live_names), f"--bulk={BULK}"]
+    command = python("sync_worker.cli", "watchdog", f"--hung-after={hung_seconds:g}", *names)
+    return Program(name="watchdog", command=command, priority=50)
+
+
+def write_supervisor_conf(var: Path, programs: list[Program], *, socket: Path) -> Path:
+    """Write `var`/supervisord.conf. Each program's output goes to `var`/log/NAME.log, rotated.
+
+    `socket`: where the supervisor takes orders. It has a short path: the system cuts one at some 100 characters.
+    """
     log = var / "log"
     log.mkdir(parents=True, exist_ok=True)
     lines = [
+        "[unix_http_server]",
+        f"file={_escaped(str(socket))}",
+        "chmod=0600",
+        f"username={SUPERVISOR_USER}",
+        "password=%(ENV_SUPERVISOR_PASSWORD)s",
+        "[rpcinterface:supervisor]",
+        "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
         "[supervisord]",
         "nodaemon=true",
         "silent=true",
@@ -92,7 +115,7 @@ def write_supervisor_conf(var: Path, programs: list[Program]) -> Path:
     for program in programs:
         lines += [
             f"[program:{program.name}]",
-            f"command={_escaped(' '.join(program.command))}",
+            f"command={_escaped(shlex.join(program.command))}",
             f"priority={program.priority}",
             "autorestart=true",
             "startsecs=1",
@@ -114,10 +137,13 @@ def write_supervisor_conf(var: Path, programs: list[Program]) -> Path:
 
 
 def start_supervisor(conf: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start supervisord in a session of its own, so that Ctrl-C reaches us and not its children."""
+    """Start supervisord in a session of its own, so that Ctrl-C reaches us and not its children.
+
+    The password that it wants of the watchdog is made here, and is in no file.
+    """
     return subprocess.Popen(  # noqa: S603  # our own interpreter and configuration
         [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(conf)],
-        env={**os.environ, **environment},
+        env={**os.environ, **environment, "SUPERVISOR_PASSWORD": secrets.token_urlsafe(24)},
         start_new_session=True,
     )
 

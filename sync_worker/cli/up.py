@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import tempfile
 import threading
 import time
 import urllib.error
@@ -25,9 +26,11 @@ from sync_worker.cli.processes import (
     stop_supervisor,
     write_supervisor_conf,
 )
+from sync_worker.cli.status_line import StatusLine
 from sync_worker.settings import Settings, load_settings, redis_is_given
 
 READY_SECONDS = 60
+HUNG_SECONDS = 60.0  # longer than a Redis that restarts and a busy machine make a worker silent
 FLOWER_NOTE = "flower-auth"  # under SYNC_VAR: user:password, made where FLOWER_BASIC_AUTH is empty
 
 
@@ -48,18 +51,28 @@ class Running:
     show_default=True,
     help="Worker processes for live events, 32 at once in each; one more does bulk work.",
 )
-def up(workers: int) -> None:
+@click.option(
+    "--hung-after",
+    "hung_seconds",
+    default=HUNG_SECONDS,
+    show_default=True,
+    type=click.FloatRange(min=5),
+    help="Seconds that a worker may answer nothing before another takes its place.",
+)
+def up(workers: int, hung_seconds: float) -> None:
     """Run everything on this machine: Redis if there is no REDIS_URL, ingress, workers, beat, Flower.
 
-    A process that dies is started again. Ctrl-C stops them all.
+    A process that dies is started again, and a worker that hangs is replaced. Ctrl-C stops them all.
     """
     settings = load_settings()
-    with running(settings, workers=workers) as place:
+    with running(settings, workers=workers, hung_seconds=hung_seconds) as place:
         click.echo(f"ingress  {place.ingress_url}  (webhooks of Bitrix24 and 1C)")
         click.echo(f"Flower   {place.flower_url}/dead-letters  (login: {_shown_auth(settings, place)})")
         click.echo(f"logs     {settings.sync_var / 'log'}")
         click.echo("Ctrl-C stops everything.")
-        wait_for_interrupt()
+        line = StatusLine(f"{place.ingress_url}/readyz")
+        wait_for_interrupt(line.show)
+        line.end()
         click.echo("stopping ...")
 
 
@@ -71,7 +84,7 @@ def _shown_auth(settings: Settings, place: Running) -> str:
 
 
 @contextmanager
-def running(settings: Settings, *, workers: int) -> Iterator[Running]:
+def running(settings: Settings, *, workers: int, hung_seconds: float = HUNG_SECONDS) -> Iterator[Running]:
     """The exchange's processes, ready to take events; all stopped when the block ends.
 
     Errors: click.ClickException where a port is taken, or something does not come up.
@@ -81,7 +94,7 @@ def running(settings: Settings, *, workers: int) -> Iterator[Running]:
             raise click.ClickException(f"{bind} is taken by another program; stop it or set {name} to a free port")
     var = settings.sync_var.resolve()
     var.mkdir(parents=True, exist_ok=True)
-    programs = exchange_programs(var=var, flower_bind=settings.flower_bind, workers=workers)
+    programs = exchange_programs(var=var, flower_bind=settings.flower_bind, workers=workers, hung_seconds=hung_seconds)
     redis_url = settings.redis_url
     if not redis_is_given():
         redis_program, redis_url = embedded_redis(var)
@@ -89,27 +102,29 @@ def running(settings: Settings, *, workers: int) -> Iterator[Running]:
     auth = settings.flower_basic_auth or _own_flower_auth(var)
     # set for this process as well, so that commands run inside it (demo) speak to the same broker
     os.environ["REDIS_URL"] = redis_url
-    supervisor = start_supervisor(write_supervisor_conf(var, programs), {"FLOWER_BASIC_AUTH": auth})
-    try:
-        place = Running(
-            ingress_url=f"http://{settings.ingress_bind}",
-            flower_url=f"http://{settings.flower_bind}",
-            flower_auth=auth,
-            redis_url=redis_url,
-        )
-        _wait_until_ready(place, log=var / "log", workers=workers)
-        yield place
-    finally:
-        stop_supervisor(supervisor)
+    with tempfile.TemporaryDirectory(prefix="sync-") as folder:
+        conf = write_supervisor_conf(var, programs, socket=Path(folder) / "supervisor")
+        supervisor = start_supervisor(conf, {"FLOWER_BASIC_AUTH": auth})
+        try:
+            place = Running(
+                ingress_url=f"http://{settings.ingress_bind}",
+                flower_url=f"http://{settings.flower_bind}",
+                flower_auth=auth,
+                redis_url=redis_url,
+            )
+            _wait_until_ready(place, log=var / "log", workers=workers)
+            yield place
+        finally:
+            stop_supervisor(supervisor)
 
 
-def wait_for_interrupt() -> None:
-    """Return on Ctrl-C, or when we are told to stop."""
+def wait_for_interrupt(each_second: Callable[[], None] = lambda: None) -> None:
+    """Return on Ctrl-C, or when we are told to stop; call `each_second` meanwhile."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     while not stop.wait(timeout=1):
-        pass
+        each_second()
 
 
 def _own_flower_auth(var: Path) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 
 import redis
 
-from sync_worker.contract import ACCEPTED_KEY, BROKER_KEY_PREFIX, Accepted, all_queues
+from sync_worker.contract import ACCEPTED_KEY, BROKER_KEY_PREFIX, Accepted, all_queues, seen_key, seen_marks
+from sync_worker.domain.identity import EntityKind
 from sync_worker.store.client import translating
 
 _LEDGER = BROKER_KEY_PREFIX + ACCEPTED_KEY
@@ -28,12 +29,20 @@ class RedisLedger:
 
     @translating()
     def note(self, task_id: str, accepted: Accepted) -> None:
-        self._client.hset(_LEDGER, task_id, accepted.dump())
+        with self._client.pipeline(transaction=True) as together:
+            together.hset(_LEDGER, task_id, accepted.dump())
+            for key, marks in seen_marks({task_id: accepted}).items():
+                together.zadd(BROKER_KEY_PREFIX + key, marks)
+            together.execute()
 
     @translating()
     def strike(self, task_id: str) -> None:
         """The event is handled, parked or a dead letter. Where this is lost, it is looked at once more: no harm."""
-        self._client.hdel(_LEDGER, task_id)
+        with self._client.pipeline(transaction=True) as together:
+            together.hdel(_LEDGER, task_id)
+            for entity in EntityKind:
+                together.zrem(seen_key(_LEDGER, entity), task_id)
+            together.execute()
 
     @translating()
     def lost(self, *, now: float) -> list[tuple[str, Accepted]]:
@@ -51,12 +60,12 @@ class RedisLedger:
         """Ids that are queued or held. Held ones last: what moves over meanwhile is seen at least once."""
         for queue in all_queues():
             messages: Any = self._client.lrange(BROKER_KEY_PREFIX + queue, 0, -1)
-            yield from (_id_of(message) for message in messages)
+            yield from (id_of(message) for message in messages)
         held: Any = self._client.hvals(HELD_KEY)
-        yield from (_id_of(value) for value in held)
+        yield from (id_of(value) for value in held)
 
 
-def _id_of(value: str) -> str:
+def id_of(value: str) -> str:
     """Of a queued or a held message; blank where a person put something into the list that is none."""
     try:
         message = json.loads(value)

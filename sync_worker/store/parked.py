@@ -1,7 +1,7 @@
 """Events set aside until a time: waits too long for a countdown in the broker. One entry a record and kind of work.
 
 Shape: `sync:parked:events` "deal bitrix24:deal:7" -> JSON of event and reason; `sync:parked:ready` names by the
-millisecond they are ready; `sync:parked:released` names handed out and not yet forgotten.
+millisecond they are ready; `sync:parked:released` names handed out and not yet forgotten; contract.seen_key.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import redis
 
-from sync_worker.contract import PARKED_KEY, ChangeEvent
+from sync_worker.contract import PARKED_KEY, ChangeEvent, seen_key
 from sync_worker.domain.identity import EntityKind, RecordRef
 from sync_worker.store.client import load_script, translating
 from sync_worker.store.newer import merged_event
@@ -37,8 +37,8 @@ class RedisParked:
         while True:
             content: Any = self._client.hget(_EVENTS, name)
             kept = event if content is None else merged_event(_read_event(content), event)
-            args = [name, content or "", _write(kept, reason), _milliseconds(ready_at)]
-            if self._park(keys=_KEYS, args=args):
+            args = [name, content or "", _write(kept, reason), _milliseconds(ready_at), kept.seen_at.timestamp()]
+            if self._park(keys=[*_KEYS, seen_key(_EVENTS, event.entity)], args=args):
                 return
 
     @translating()
@@ -53,7 +53,8 @@ class RedisParked:
     @translating()
     def forget(self, *events: ChangeEvent) -> None:
         """They are in their queues. Where a record was parked again since its release, that stays."""
-        self._forget(keys=_KEYS, args=[_name(event) for event in events])
+        keys = [*_KEYS, *(seen_key(_EVENTS, event.entity) for event in events)]
+        self._forget(keys=keys, args=[_name(event) for event in events])
 
     @translating()
     def find(self, entity: EntityKind, ref: RecordRef) -> tuple[datetime, str] | None:

@@ -1,4 +1,4 @@
-"""How much waits in the broker's Redis, by queue. Only lengths are read: what waits is the workers' business."""
+"""How much waits in the broker's Redis, by queue, and what is next. What waits is the workers' business."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import redis
 
 from sync_worker.contract import BROKER_KEY_PREFIX, all_queues
-from sync_worker.store.accepted import HELD_KEY
+from sync_worker.store.accepted import HELD_KEY, id_of
 from sync_worker.store.client import translating
 
 
@@ -29,6 +29,15 @@ class RedisQueues:
             *lengths, held = pipeline.execute()
         held_by_queue = Counter(map(_queue_of, held))
         return {name: length + held_by_queue[name] for name, length in zip(all_queues(), lengths, strict=True)}
+
+    @translating()
+    def next_ids(self) -> Mapping[str, str]:
+        """Of each queue that is not empty the id of the message whose turn it is. As long as it stays, nobody takes."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for name in all_queues():
+                pipeline.lindex(BROKER_KEY_PREFIX + name, -1)
+            heads = pipeline.execute()
+        return {name: id_of(head) for name, head in zip(all_queues(), heads, strict=True) if head is not None}
 
 
 def _queue_of(held: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -25,7 +26,8 @@ def put(channel: Channel) -> Callable[[str], None]:
     producer = channel.connection.client.Producer(channel)
 
     def publish(queue: str) -> None:
-        producer.publish({}, exchange="", routing_key=queue, declare=[Queue(queue)])
+        headers = {"id": str(uuid.uuid4())}
+        producer.publish({}, exchange="", routing_key=queue, headers=headers, declare=[Queue(queue)])
 
     return publish
 
@@ -58,3 +60,21 @@ def test_what_a_worker_holds_is_counted_until_it_is_done(
 
     assert while_held == {"deal": 2}
     assert _waiting(redis_url) == {"deal": 1}
+
+
+def test_whose_turn_it_is_changes_when_one_is_taken(
+    redis_url: str, put: Callable[[str], None], channel: Channel
+) -> None:
+    put("deal")
+    put("deal")
+    put("contact.bulk")
+    queues = RedisQueues(connect(redis_url))
+    before = queues.next_ids()
+    put("deal")
+    after_one_more = queues.next_ids()
+    Queue("deal")(channel).get().ack()
+
+    assert sorted(before) == ["contact.bulk", "deal"]
+    assert after_one_more == before
+    assert queues.next_ids()["contact.bulk"] == before["contact.bulk"]
+    assert queues.next_ids()["deal"] != before["deal"]

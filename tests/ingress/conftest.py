@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -36,9 +36,11 @@ class Queued:
     text: str  # all of the message as text
 
 
-def make_settings(broker_url: str, redis_url: str = NOWHERE) -> Settings:
+def make_settings(broker_url: str, redis_url: str = NOWHERE, **more: Any) -> Settings:
+    """Without a spool, unless `more` says so."""
+    given = {"ingress_spool_max_mb": 0, **more}
     return Settings(
-        broker_url=broker_url, redis_url=redis_url, b24_application_tokens=TOKENS, onec_webhook_secrets=SECRETS
+        broker_url=broker_url, redis_url=redis_url, b24_application_tokens=TOKENS, onec_webhook_secrets=SECRETS, **given
     )
 
 
@@ -62,15 +64,17 @@ def client(app: Ingress) -> FlaskClient:
 def queued(broker_url: str) -> Callable[[], list[Queued]]:
     """Takes all messages out of all queues, as a worker's consumer would."""
 
-    def take() -> list[Queued]:
-        with Connection(broker_url, transport_options={"global_keyprefix": BROKER_KEY_PREFIX}) as connection:
-            channel = connection.channel()
-            return [message for name in all_queues() for message in _drain(name, channel)]
-
-    return take
+    return lambda: take_all(broker_url)
 
 
-def _drain(name: str, channel: Any) -> list[Queued]:
+def take_all(broker_url: str, names: Iterable[str] = all_queues()) -> list[Queued]:
+    options = {"global_keyprefix": BROKER_KEY_PREFIX} if broker_url.startswith("redis") else {}
+    with Connection(broker_url, transport_options=options) as connection:
+        channel = connection.channel()
+        return [message for name in names for message in _take(name, channel)]
+
+
+def _take(name: str, channel: Any) -> list[Queued]:
     queue = Queue(name, Exchange(EXCHANGE, type="topic"), routing_key=name)(channel)
     found = []
     while (message := queue.get(no_ack=True, accept=["json"])) is not None:

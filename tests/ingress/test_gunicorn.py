@@ -22,14 +22,16 @@ HOOK = "/webhooks/bitrix24"
 
 @pytest.fixture(scope="module")
 def server(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[IngressProcess]:
+    folder = tmp_path_factory.mktemp("ingress")
     environment = {
         "BROKER_URL": redis_server.url(1),
+        "INGRESS_SPOOL": str(folder / "spool"),
         "B24_APPLICATION_TOKENS": ",".join(TOKENS),
         "ONEC_WEBHOOK_SECRETS": ",".join(SECRETS),
         "LOG_LEVEL": "DEBUG",
         "SENTRY_DSN": "",
     }
-    process = IngressProcess(tmp_path_factory.mktemp("ingress"), environment).start()
+    process = IngressProcess(folder, environment).start()
     yield process
     process.stop()
 
@@ -152,6 +154,7 @@ def test_settings_with_faults_stop_the_start(tmp_path: Path) -> None:
 def test_it_stops_in_good_order_and_leaves_nothing_behind(redis_server: RedisServer, tmp_path: Path) -> None:
     environment = {
         "BROKER_URL": redis_server.url(1),
+        "INGRESS_SPOOL": str(tmp_path / "spool"),
         "B24_APPLICATION_TOKENS": TOKENS[0],
         "ONEC_WEBHOOK_SECRETS": SECRETS[0],
     }

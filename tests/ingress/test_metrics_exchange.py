@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from sync_worker.contract import BROKER_KEY_PREFIX, BUDGET_STOCK_KEY, BUDGET_TAL
 from sync_worker.domain.budget import BudgetReport, Circuit, MethodUse, Spent
 from sync_worker.domain.drift import Held
 from sync_worker.domain.identity import EntityKind, Lane
+from sync_worker.store.accepted import RedisLedger
 from sync_worker.store.client import connect
 from sync_worker.store.dead_letters import RedisDeadLetters
 from sync_worker.store.governor import Governor
@@ -25,7 +28,7 @@ from sync_worker.store.sweeps import RedisSweeps
 from sync_worker.store.tally import RedisTally
 from tests.contract.store_worlds import COMPANY, CONTACT, at, doorbell, letter
 from tests.fakes.stores import take
-from tests.ingress.conftest import NOWHERE, event_form, make_settings, post_form
+from tests.ingress.conftest import NOW, NOWHERE, Queued, event_form, make_settings, post_form
 from tests.services import ROOT, RedisServer
 
 REPORT = BudgetReport(
@@ -195,7 +198,7 @@ def test_every_family_is_in_the_operators_guide(client: FlaskClient, store: redi
     names = {name.partition("{")[0] for name in _of_the_exchange(_samples(client))}
 
     guide = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    assert len(names) == 19
+    assert len(names) == 20
     assert [name for name in sorted(names) if f"`{name}`" not in guide] == []
 
 
@@ -207,6 +210,65 @@ def test_every_queue_has_its_length(client: FlaskClient, redis_server: RedisServ
     found = _samples(client)
 
     assert [found[f'sync_queue_messages{{queue="{name}"}}'] for name in all_queues()] == [*range(1, 12)]
+
+
+def test_the_oldest_event_that_is_not_handled_is_told_by_entity(client: FlaskClient, store: redis.Redis) -> None:
+    """The ingress of these tests sees all at NOW."""
+    post_form(client, event_form("ONCRMDEALADD", ID=1))
+    RedisParked(store).park(doorbell(), ready_at=at(60), reason="the budget is spent")
+    now = datetime.now(UTC)
+
+    found = _samples(client)
+    told = client.get("/readyz").json
+
+    assert found['sync_oldest_event_seconds{entity="deal"}'] == pytest.approx((now - NOW).total_seconds(), abs=60)
+    assert found['sync_oldest_event_seconds{entity="contact"}'] == pytest.approx(
+        (now - doorbell().seen_at).total_seconds(), abs=60
+    )
+    assert found['sync_oldest_event_seconds{entity="lead"}'] == 0
+    assert told["status"] == "ready"
+    assert told["oldest_seconds"]["deal"] == pytest.approx((now - NOW).total_seconds(), abs=60)
+    assert told["oldest_seconds"]["invoice"] == 0
+    assert told["queued"] == {"deal": 1}
+    assert (told["parked"], told["dead_letters"]) == (1, 0)
+
+
+def test_an_event_stays_the_oldest_while_a_worker_holds_it_and_until_it_is_handled(
+    client: FlaskClient, queued: Callable[[], list[Queued]], broker_url: str
+) -> None:
+    post_form(client, event_form("ONCRMDEALADD", ID=1))
+    (message,) = queued()
+    while_held = _samples(client)['sync_oldest_event_seconds{entity="deal"}']
+    with connect(broker_url) as broker:
+        RedisLedger(broker).strike(message.headers["id"])
+
+    assert while_held > 0
+    assert _samples(client)['sync_oldest_event_seconds{entity="deal"}'] == 0
+
+
+def test_an_event_of_a_clock_that_is_ahead_has_no_age(client: FlaskClient, store: redis.Redis) -> None:
+    ahead = replace(doorbell(), seen_at=datetime.now(UTC) + timedelta(hours=1))
+    RedisParked(store).park(ahead, ready_at=at(60), reason="the budget is spent")
+
+    assert _samples(client)['sync_oldest_event_seconds{entity="contact"}'] == 0
+
+
+def test_ages_are_not_told_where_a_part_of_them_is_not_known(redis_url: str) -> None:
+    app = create_app(make_settings(NOWHERE, redis_url))
+
+    assert "oldest_seconds" not in app.exchange.standing()
+    assert app.exchange.standing()["parked"] == 0
+    assert "sync_oldest_event_seconds" not in app.test_client().get("/metrics").text
+
+
+def test_of_rabbitmq_only_what_is_parked_has_an_age(redis_url: str, store: redis.Redis) -> None:
+    RedisParked(store).park(doorbell(), ready_at=at(60), reason="the budget is spent")
+    app = create_app(make_settings("amqp://127.0.0.1:1/sync", redis_url))
+
+    told = app.exchange.standing()
+
+    assert told["oldest_seconds"]["contact"] > 0
+    assert "queued" not in told
 
 
 def test_a_field_that_nobody_can_read_is_left_out(client: FlaskClient, store: redis.Redis) -> None:

@@ -8,7 +8,8 @@ from ingress.settings import SettingsError, load_settings
 from tests.ingress.conftest import SECRETS
 
 NAMES = (
-    "BROKER_URL REDIS_URL B24_APPLICATION_TOKENS ONEC_WEBHOOK_SECRETS INGRESS_BIND LOG_LEVEL SENTRY_DSN".split()  # noqa: SIM905
+    *("BROKER_URL", "REDIS_URL", "B24_APPLICATION_TOKENS", "ONEC_WEBHOOK_SECRETS", "INGRESS_BIND"),
+    *("INGRESS_SPOOL", "INGRESS_SPOOL_MAX_MB", "SYNC_VAR", "LOG_LEVEL", "SENTRY_DSN"),
 )
 
 
@@ -34,6 +35,36 @@ def test_defaults() -> None:
     assert settings.onec_webhook_secrets == SECRETS
     assert (settings.redis_url, settings.broker_url) == ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/1")
     assert (settings.ingress_bind, settings.log_level, settings.sentry_dsn) == ("127.0.0.1:8080", "INFO", "")
+
+
+@pytest.mark.usefixtures("good")
+@pytest.mark.parametrize(
+    ("environment", "folder", "max_mb"),
+    [
+        ({}, "var/spool", 512),
+        ({"SYNC_VAR": "/srv/sync"}, "/srv/sync/spool", 512),
+        ({"SYNC_VAR": "/srv/sync", "INGRESS_SPOOL": "/fast/disk", "INGRESS_SPOOL_MAX_MB": "64"}, "/fast/disk", 64),
+        ({"INGRESS_SPOOL": "", "INGRESS_SPOOL_MAX_MB": "0"}, "var/spool", 0),
+    ],
+)
+def test_where_the_spool_is(
+    environment: dict[str, str], folder: str, max_mb: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    settings = load_settings()
+
+    assert (settings.ingress_spool, settings.ingress_spool_max_mb) == (Path(folder), max_mb)
+
+
+@pytest.mark.usefixtures("good")
+@pytest.mark.parametrize("value", ["-1", "half", "1.5"])
+def test_a_size_of_the_spool_that_is_none_is_a_fault(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INGRESS_SPOOL_MAX_MB", value)
+
+    with pytest.raises(SettingsError, match="INGRESS_SPOOL_MAX_MB"):
+        load_settings()
 
 
 @pytest.mark.usefixtures("good")

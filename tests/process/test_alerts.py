@@ -133,7 +133,7 @@ def test_a_cause_that_comes_back_is_news(store: redis.Redis, chat: Receiver, clo
     sender = make_sender(store, chat.origin, clock)
     (filed,) = file_letters(store, 1)
     sender.send_due()
-    RedisDeadLetters(store).take(filed.id)
+    RedisDeadLetters(store).remove(filed)
     sender.send_due()
     file_letters(store, 1)
 

@@ -97,7 +97,7 @@ ROOMS = {
         "sync",  # what bootstrap built, and what its parts are asked for
         "sync_toml",
         "telemetry",
-        libraries="click redis requests rich tomlkit",
+        libraries="click redis requests rich supervisor tomlkit",
     ),
     "sync_worker.desk": room(
         "app", "bootstrap", "contract", "domain", "entities", "errors", "settings", "sync.for_machines",

@@ -40,7 +40,6 @@ def make_settings(*, sentry_dsn: str = "") -> Settings:
         redis_url="redis://:redis-password@host/0",
         broker_url="redis://:redis-password@host/1",
         ingress_bind="127.0.0.1:8080",
-        ingress_spool=Path("var/spool"),
         flower_bind="127.0.0.1:5555",
         flower_basic_auth="",
         flower_open_pages=(),
