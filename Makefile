@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: help install install-dev demo demo-once test test-long lint lock bench screenshots clean
+.PHONY: help install install-dev demo demo-once test test-long lint lock bench reliability screenshots clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,9 @@ test-long: install-dev ## Random histories and chaos, for hours if need be
 
 bench: install-dev ## Every benchmark, one after another
 	$(BIN)/python -m benchmarks
+
+reliability: install-dev ## Every reliability trial at full size; writes docs/reliability.md
+	$(BIN)/python -m tests.trials
 
 screenshots: install-dev ## The pictures of the tab in docs/screenshots, taken by its browser tests
 	./tests/debian-packages
