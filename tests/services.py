@@ -16,7 +16,7 @@ import redis
 from sync_worker.embedded_redis import redis_server_path, write_redis_conf
 
 ROOT = Path(__file__).parents[1]
-START_SECONDS = 30  # for a busy machine; the servers need a small part of it
+START_SECONDS = 60  # for a busy machine; the servers need a small part of it
 
 
 def free_port() -> int:

@@ -52,7 +52,7 @@ PLAN_RULES = SYNC_TOML.partition("[budget]")[0]  # no limits of its own: the pla
 VISIBILITY_SECONDS = 5  # a killed worker's messages come back after that
 
 
-def wait_until(look: Callable[[], Any], *, seconds: float = 60, what: str = "") -> Any:
+def wait_until(look: Callable[[], Any], *, seconds: float = 120, what: str = "") -> Any:
     """Look until there is something to see. AssertionError, with what was waited for, when the time is up."""
     give_up_at = time.monotonic() + seconds
     while True:
