@@ -16,7 +16,7 @@ from requests.adapters import HTTPAdapter
 
 from sync_worker.alert_webhook import AlertWebhook
 from sync_worker.domain.identity import EntityKind, Lane
-from sync_worker.domain.rules import BudgetRules, InvoiceKind
+from sync_worker.domain.rules import BudgetRules
 from sync_worker.gateways.bitrix24.changed import Bitrix24Changed
 from sync_worker.gateways.bitrix24.client import Bitrix24Client
 from sync_worker.gateways.bitrix24.contact import Bitrix24Counterparties
@@ -218,7 +218,7 @@ def build_worker(
                 cards=invoice_gateway(
                     client=gateways.bitrix24,
                     directories=directories,
-                    is_smart=rules.invoices.kind is InvoiceKind.SMART,
+                    is_smart=rules.invoices.is_smart,
                     category=rules.invoices.category,
                 ),
                 onec=OnecInvoicesReader(client=gateways.onec),
@@ -276,9 +276,7 @@ def build_reconciler(
     worker = build_worker(settings, send_task=send_task, clock=clock, store=store)
     links, capabilities = RedisLinks(store), OnecCapabilities(client=gateways.onec, clock=clock)
     return Reconciler(
-        portal=Bitrix24Changed(
-            client=gateways.bitrix24, has_smart_invoices=settings.rules.invoices.kind is InvoiceKind.SMART
-        ),
+        portal=Bitrix24Changed(client=gateways.bitrix24, has_smart_invoices=settings.rules.invoices.is_smart),
         onec=OnecChanges(client=gateways.onec, capabilities=capabilities),
         news=News(
             links=links,
@@ -379,8 +377,7 @@ def build_backfill(
 
 
 def _bitrix24_listing(settings: Settings, gateways: Gateways) -> Bitrix24Listing:
-    is_smart = settings.rules.invoices.kind is InvoiceKind.SMART
-    return Bitrix24Listing(client=gateways.bitrix24, has_smart_invoices=is_smart)
+    return Bitrix24Listing(client=gateways.bitrix24, has_smart_invoices=settings.rules.invoices.is_smart)
 
 
 def _limits(plan: str, budget: BudgetRules) -> Limits:
@@ -414,12 +411,11 @@ def build_explainer(settings: Settings, *, clock: Clock | None = None, store: re
     """A dry run of the worker's own flows. Opens no connection, and sends nothing into any queue."""
     clock = SystemClock() if clock is None else clock
     store = connect(settings.redis_url) if store is None else store
-    is_smart = settings.rules.invoices.kind is InvoiceKind.SMART
     return Explainer(
         worker=build_worker(settings, send_task=_send_nothing, clock=clock, store=store),
         documents=OnecDocumentReader(client=build_gateways(settings, store=store, clock=clock).onec),
         parked=RedisParked(store),
-        held=(lambda card: card) if is_smart else as_old,
+        held=(lambda card: card) if settings.rules.invoices.is_smart else as_old,
     )
 
 

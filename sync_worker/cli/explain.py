@@ -14,18 +14,17 @@ from sync_worker.cli.built import console, print_json
 from sync_worker.cli.letter_page import MASKED_NOTE, conflict_table, value_text
 from sync_worker.cli.letters_shown import advice_for
 from sync_worker.cli.masking import encodable, hide, hide_in_text, printable
+from sync_worker.cli.records import record_meant
 from sync_worker.cli.story import TITLES
 from sync_worker.domain.identity import RecordRef
 from sync_worker.domain.letter import DeadLetter
 from sync_worker.domain.link import Link
 from sync_worker.domain.merge import Verdict
-from sync_worker.entities.named import read_record
 from sync_worker.errors import SyncError
 from sync_worker.settings import load_settings
 from sync_worker.sync.dry_run import NEW, Action
 from sync_worker.sync.explain import Explanation
 from sync_worker.sync.for_machines import record_for_machines
-from sync_worker.sync.office import NotPossible
 
 NOT_PERSONAL = frozenset(
     {"UF_CRM_1C_ID", "external_id", "xml_id", "stage", "kind", "currency", "not_duplicate_of"}
@@ -51,10 +50,7 @@ def explain(entity: str, id_: str, reveal: bool, as_json: bool) -> None:
       sync-worker explain order 6f9619ff-8b86-d011-b42d-00c04fc964ff
       sync-worker explain deal 7 --json
     """
-    try:
-        ref = read_record(entity, id_)
-    except ValueError as error:
-        raise NotPossible(str(error)) from None
+    ref = record_meant(entity, id_)
     found = build_explainer(load_settings()).explain(ref)
     if as_json:
         print_json(encodable(for_machines(found, reveal=reveal)))
@@ -73,7 +69,7 @@ def for_machines(found: Explanation, *, reveal: bool) -> dict[str, Any]:
         "state": found.state.value,
         "actions": [action_for_machines(action, reveal=reveal) for action in found.actions],
         "reasons": [reason_text(reason, found, reveal=reveal) for reason in found.reasons],
-        "letters": [letter_for_machines(letter) for letter in found.letters],
+        "letters": [letter_in_short(letter) for letter in found.letters],
         "failures": [failure_for_machines(error, found, reveal=reveal) for error in found.failures],
         "conflicts": found.conflicts if reveal else hide(found.conflicts),
         "candidates": list(found.candidates),
@@ -110,7 +106,7 @@ def is_shown(name: str, *, reveal: bool) -> bool:
     return reveal or name in NOT_PERSONAL
 
 
-def letter_for_machines(letter: DeadLetter) -> dict[str, Any]:
+def letter_in_short(letter: DeadLetter) -> dict[str, Any]:
     return {
         "id": letter.id,
         "entity": letter.entity,

@@ -1,8 +1,18 @@
-"""How records stand in what we print."""
+"""How records are named in a command, and in what we print."""
 
 from __future__ import annotations
 
 from sync_worker.domain.identity import RecordRef
+from sync_worker.entities.named import read_record
+from sync_worker.sync.office import NotPossible
+
+
+def record_meant(entity: str, id_: str) -> RecordRef:
+    """The record that a command's two words name. Errors: NotPossible says what such an id looks like."""
+    try:
+        return read_record(entity, id_)
+    except ValueError as error:
+        raise NotPossible(str(error)) from None
 
 
 def short_name(ref: RecordRef | None) -> str:

@@ -10,12 +10,12 @@ import click
 from sync_worker.cli.built import print_json, the_office
 from sync_worker.cli.letters_shown import moment
 from sync_worker.cli.masking import encodable, hide_in_text, hide_values, printable
+from sync_worker.cli.records import record_meant
 from sync_worker.domain.identity import System
 from sync_worker.domain.letter import Act
 from sync_worker.domain.story import StoryEntry
-from sync_worker.entities.named import RECORD_ENTITIES, read_record
+from sync_worker.entities.named import RECORD_ENTITIES
 from sync_worker.sync.for_machines import record_for_machines
-from sync_worker.sync.office import NotPossible
 
 TITLES = {System.BITRIX24.value: "Bitrix24", System.ONEC.value: "1C"}
 
@@ -36,10 +36,7 @@ def story(entity: str, id_: str, reveal: bool, as_json: bool) -> None:
       sync-worker story counterparty 6f9619ff-8b86-d011-b42d-00c04fc964ff
       sync-worker story deal 7 --json
     """
-    try:
-        ref = read_record(entity, id_)
-    except ValueError as error:
-        raise NotPossible(str(error)) from None
+    ref = record_meant(entity, id_)
     entries = the_office().story(ref)
     if as_json:
         found = [entry_for_machines(entry, reveal=reveal) for entry in entries]

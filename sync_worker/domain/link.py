@@ -24,6 +24,11 @@ class Link:
         return replace(self, deleted_in=system)
 
 
+def names_of(ref: RecordRef, link: Link | None) -> tuple[RecordRef, ...]:
+    """The record by its own name and by its partner's: a letter or a story filed under one holds both."""
+    return (ref, link.other(ref)) if link else (ref,)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Memory:
     """What is remembered of one link beside the link itself."""

@@ -69,6 +69,10 @@ class InvoiceRules:
     category: int = 0  # smart invoice category; 0 = the portal's default one
     stages: Mapping[str, str] = field(default_factory=dict)  # invoice state in 1C -> bare stage code
 
+    @property
+    def is_smart(self) -> bool:
+        return self.kind is InvoiceKind.SMART
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BudgetRules:

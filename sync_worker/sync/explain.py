@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from sync_worker.domain.identity import EntityKind, RecordRef, RecordType, System, parse_external_id
 from sync_worker.domain.letter import DeadLetter
-from sync_worker.domain.link import Link
+from sync_worker.domain.link import Link, names_of
 from sync_worker.domain.merge import Verdict
 from sync_worker.domain.outcome import Outcome
 from sync_worker.entities.document import Document
@@ -88,7 +88,7 @@ class Explainer:
         flows = RealFlows.of(self.worker.flows)
         trial = Trial(flows, documents=self.documents, held=self.held, now=self.worker.clock.now())
         link = self.worker.links.find(ref)
-        names = (ref, link.other(ref)) if link else (ref,)
+        names = names_of(ref, link)
         letters = {kind: self.worker.letters.of_record(kind, names) for kind in _KINDS[ref.type]}
         looks = tuple(self._looks(trial, ref, letters))
         waits = tuple(self._waits(ref.type, names))

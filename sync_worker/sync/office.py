@@ -11,6 +11,7 @@ from typing import Any
 from sync_worker.contract import ChangeEvent
 from sync_worker.domain.identity import EntityKind, Lane, RecordRef, System, parse_ref
 from sync_worker.domain.letter import Act, Choice, DeadLetter, Decision, Deed, Group, ReplayRun, Selection, matter
+from sync_worker.domain.link import names_of
 from sync_worker.domain.rules import Owner
 from sync_worker.domain.story import StoryEntry
 from sync_worker.errors import StoreUnavailable
@@ -66,8 +67,7 @@ class DeadLetterOffice:
 
     def story(self, ref: RecordRef) -> list[StoryEntry]:
         """Of the record and its partner together, the oldest first."""
-        link = self.links.find(ref)
-        return self.stories.read(*((ref, link.other(ref)) if link else (ref,)))
+        return self.stories.read(*names_of(ref, self.links.find(ref)))
 
     # --- deciding ----------------------------------------------------------------------------------------------------
 
@@ -91,9 +91,7 @@ class DeadLetterOffice:
         return letter
 
     def _refuse_entangled(self, letter_id: str, pick: RecordRef) -> None:
-        link = self.links.find(pick)
-        names = (pick, link.other(pick)) if link else (pick,)
-        other = self.letters.of_record(EntityKind.CONTACT, names)
+        other = self.letters.of_record(EntityKind.CONTACT, names_of(pick, self.links.find(pick)))
         if other is not None and other.id != letter_id and other.holds_back:
             raise NotPossible(f"{pick} has a letter of its own, {other.id}: settle that first")
 

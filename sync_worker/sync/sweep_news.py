@@ -9,6 +9,7 @@ from datetime import datetime
 from sync_worker.contract import Change, ChangeEvent, OnecState
 from sync_worker.domain.drift import Carrying, Heard, OnecChange, Stamped, bell_name, heard_of
 from sync_worker.domain.identity import EntityKind, Lane, RecordRef, RecordType, System, onec_ref
+from sync_worker.domain.link import names_of
 from sync_worker.sync.ports import Clock, DeadLetters, Links, Memories, Reads, Stories
 
 ENTITY_OF = {
@@ -105,8 +106,7 @@ class News:
         return int(state["sequence"]) if state else 0
 
     def _names(self, ref: RecordRef) -> tuple[RecordRef, ...]:
-        link = self.links.find(ref)
-        return (ref, link.other(ref)) if link else (ref,)
+        return names_of(ref, self.links.find(ref))
 
 
 def _is_of_a_deal(change: OnecChange, *, is_linked: bool) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from sync_worker.contract import Change, ChangeEvent, Misfit
 from sync_worker.domain.identity import EntityKind, RecordRef, System, parse_ref
 from sync_worker.domain.letter import NOTHING_DECIDED, DeadLetter, Decision
+from sync_worker.domain.link import names_of
 from sync_worker.domain.outcome import Outcome
 from sync_worker.domain.story import StoryEntry
 from sync_worker.errors import AmbiguousMatch, LinkBroken, NotYetLinked, StoreUnavailable, SyncError
@@ -296,9 +297,7 @@ class SyncWorker:
         return [ref for one in refs for ref in self._names(one)]
 
     def _names(self, ref: RecordRef) -> tuple[RecordRef, ...]:
-        """The record by its own name and by its partner's: a conflict filed under one holds both."""
-        link = self.links.find(ref)
-        return (ref, link.other(ref)) if link else (ref,)
+        return names_of(ref, self.links.find(ref))
 
     def _send_first(self, event: ChangeEvent, need: RecordRef) -> None:
         """The needed record gets an event of its own, so that what stops it shows as its own letter."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from sync_worker.domain.rules import InvoiceKind, Rules
+from sync_worker.domain.rules import Rules
 from sync_worker.entities.results import Finding
 from sync_worker.errors import SyncError
 from sync_worker.gateways.bitrix24.client import Bitrix24Client
@@ -215,7 +215,7 @@ class PortalSetup:
 
     def events(self) -> tuple[str, ...]:
         """The events that the outgoing webhook has to send, by the invoices' kind too."""
-        if self.rules.invoices.kind is InvoiceKind.SMART:
+        if self.rules.invoices.is_smart:
             return EVENTS
         smart = ("ONCRMDYNAMICITEMUPDATE", "ONCRMDYNAMICITEMDELETE")
         return (*(event for event in EVENTS if event not in smart), "ONCRMINVOICEUPDATE", "ONCRMINVOICEDELETE")
