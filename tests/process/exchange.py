@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from sandbox.faults import FaultPlan
 from sandbox.onec import Base, BaseSettings
 from sandbox.portal import Portal, PortalSettings
 from sync_worker.contract import all_queues
+from sync_worker.store.client import connect
+from sync_worker.store.sweeps import RedisSweeps
 from tests.services import ROOT, START_SECONDS, IngressProcess, RedisServer, free_port
 
 B24_SECRET = "kq3z7m1x9c5v8b2n"
@@ -155,6 +158,7 @@ class Exchange:
     def _start(self) -> None:
         self.redis.start()
         self._held.callback(self.redis.kill)
+        self.last_sweep_was(datetime.now(UTC))  # or one comes amid what a test counts
         self.portal_url = self._held.enter_context(self.portal.serve()).url
         self.onec_url = self._held.enter_context(self.base.serve()).url
         self.environment = self._environment()
@@ -164,6 +168,10 @@ class Exchange:
         self._point_events_here()
         self.worker = self._celery("worker", ["-n", "worker@%h"], ready="ready.")
         self.beat = self._celery("beat", ["-s", str(self.folder / "beat-schedule"), "--pidfile="], ready="is starting")
+
+    def last_sweep_was(self, at: datetime) -> None:
+        with connect(self.redis.url(0)) as store:
+            RedisSweeps(store).note([], {}, at=at)
 
     def __exit__(self, *_exc: object) -> None:
         self.http.close()

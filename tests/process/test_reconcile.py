@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,7 @@ def test_worker_sweeps_when_beat_asks_and_a_sweep_is_due(tmp_path: Path) -> None
         lose_everything(place)
         ids = add_contacts(place, 3)
         lose_nothing(place)
+        place.last_sweep_was(datetime.now(UTC) - timedelta(minutes=16))
 
         ask_for_sweep(place)
 
