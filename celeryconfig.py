@@ -65,12 +65,12 @@ broker_connection_max_retries = None  # the default stops after 100
 broker_transport_options = (
     {
         "global_keyprefix": BROKER_KEY_PREFIX,
-        # A killed worker's messages come back after this. A task that takes longer is given out a second time; it then
-        # finds its record locked and waits, so that costs a little and breaks nothing. Countdowns stay far below it
-        # (retry_policy.LONGEST_COUNTDOWN_SECONDS); longer waits are parked in the store.
+        # A killed worker's messages come back after this. A living one renews what it holds (tasks/holding.py), so a
+        # task or a countdown may take longer.
         "visibility_timeout": broker_visibility_seconds(),
-        "unacked_restore_interval": 5,  # the default sweeps every 100 s
+        "unacked_restore_interval": 1,  # the default sweeps every 100 s
         "unacked_restore_throttle": 1,
+        "unacked_mutex_expire": 10,  # a worker that is killed amid a sweep would stop all sweeps for 300 s
         "socket_timeout": 30,  # the default waits for ever
         "socket_connect_timeout": 3,
         "socket_keepalive": True,

@@ -45,6 +45,8 @@ from sync_worker.store.claims import RedisClaims, RedisNewLinks
 from sync_worker.store.client import connect
 from sync_worker.store.dead_letters import RedisDeadLetters
 from sync_worker.store.governor import Governor
+from sync_worker.store.intents import RedisIntents
+from sync_worker.store.leases import fence
 from sync_worker.store.links import RedisLinks
 from sync_worker.store.locks import RedisLocks
 from sync_worker.store.memories import RedisMemories
@@ -67,6 +69,7 @@ from sync_worker.sync.counterparty import CounterpartyFlow
 from sync_worker.sync.deal import DealFlow
 from sync_worker.sync.explain import Explainer
 from sync_worker.sync.invoice import InvoiceFlow
+from sync_worker.sync.journal import Journal
 from sync_worker.sync.lead import LeadFlow
 from sync_worker.sync.office import DeadLetterOffice
 from sync_worker.sync.ports import Clock, Examiner
@@ -78,7 +81,6 @@ from sync_worker.sync.worker import SyncWorker
 from sync_worker.telemetry import masker, report_letter
 
 HTTP_CONNECTIONS = 32  # kept open to each system; more tasks than that at once wait for one
-SLOT_LEASE_SECONDS = 30  # a killed worker's 1C session lives on for 20 s: its slot must not be free before
 
 
 class SystemClock:
@@ -111,18 +113,21 @@ def build_gateways(
         http=_http(),
         lane=lane or _current_lane,
         told=note_call,
+        fence=fence,
         sleep=clock.sleep,
     )
+    slots = Slots(store, name="onec", limit=settings.onec_max_sessions)
     onec = OnecClient(
         url=settings.onec_url,
         user=settings.onec_user,
         password=settings.onec_password,
-        slots=Slots(store, name="onec", limit=settings.onec_max_sessions, lease_seconds=SLOT_LEASE_SECONDS),
-        cookies=RedisSessions(store, url=settings.onec_url, user=settings.onec_user, limit=settings.onec_max_sessions),
+        slots=slots,
+        cookies=RedisSessions(store, url=settings.onec_url, user=settings.onec_user, slots=slots),
         clock=clock,
         trace=_current_trace,
         lane=lane or _current_lane,
         told=note_call,
+        fence=fence,
     )
     rules = settings.rules
     mapped = {
@@ -173,6 +178,7 @@ def build_worker(
     gateways = build_gateways(settings, store=store, clock=clock)
     rules = settings.rules
     links, memories, locks = RedisLinks(store), RedisMemories(store), RedisLocks(store)
+    journal = Journal(intents=RedisIntents(store), clock=clock)
     directories = Directories(client=gateways.bitrix24, monotonic=time.monotonic)
     states = OnecStates()
     parties = Bitrix24Counterparties(
@@ -189,6 +195,7 @@ def build_worker(
         links=links,
         memories=memories,
         locks=locks,
+        journal=journal,
         rules=rules.counterparties,
     )
     return SyncWorker(
@@ -202,6 +209,7 @@ def build_worker(
                 links=links,
                 memories=memories,
                 locks=locks,
+                journal=journal,
                 qualified_statuses=rules.qualified_lead_statuses,
             ),
             EntityKind.DEAL: DealFlow(
@@ -211,6 +219,7 @@ def build_worker(
                 links=links,
                 memories=memories,
                 locks=locks,
+                journal=journal,
                 clock=clock,
                 rules=rules,
             ),
@@ -227,6 +236,7 @@ def build_worker(
                 links=links,
                 memories=memories,
                 locks=locks,
+                journal=journal,
                 rules=rules.invoices,
             ),
             EntityKind.STATUS: StatusFlow(

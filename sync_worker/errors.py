@@ -78,6 +78,12 @@ class RecordBusy(TryLater):
     cause = "record_busy"
 
 
+class LeaseLost(RecordBusy):
+    """This task stood still for so long that another may hold the record by now: nothing more was written."""
+
+    cause = "lease_lost"
+
+
 class VersionMoved(TryLater):
     """The record changed between our read and our write: read again."""
 

@@ -156,7 +156,7 @@ def redis_is_given() -> bool:
 def broker_visibility_seconds() -> int:
     """BROKER_VISIBILITY_SECONDS: after so long Redis gives a message out again whose worker has not acknowledged it."""
     env = _environment()
-    return int(env.int("BROKER_VISIBILITY_SECONDS", default=90, validate=validate.Range(min=2)) or 90)
+    return int(env.int("BROKER_VISIBILITY_SECONDS", default=6, validate=validate.Range(min=2)) or 6)
 
 
 def _redis_url(env: FileAwareEnv) -> str:

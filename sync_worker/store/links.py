@@ -13,6 +13,8 @@ import redis
 from sync_worker.domain.identity import RecordRef, RecordType, System
 from sync_worker.domain.link import Link
 from sync_worker.store.client import load_script, translating
+from sync_worker.store.intents import INTENTS_KEY, field_of
+from sync_worker.store.leases import run_fenced
 
 _KEYS = {System.BITRIX24: "sync:link:bitrix24", System.ONEC: "sync:link:onec"}
 _OTHER = {System.BITRIX24: System.ONEC, System.ONEC: System.BITRIX24}
@@ -22,8 +24,8 @@ _TOMBSTONE = " deleted_in="
 class RedisLinks:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._save = load_script(client, "save_link")
-        self._forget = load_script(client, "forget_link")
+        self._save = load_script(client, "fence", "save_link")
+        self._forget = load_script(client, "fence", "forget_link")
         self._rings_for_parts = False
 
     @translating()
@@ -33,13 +35,19 @@ class RedisLinks:
 
     @translating()
     def save(self, link: Link) -> None:
+        """Errors: LeaseLost, StoreUnavailable."""
         mark = f"{_TOMBSTONE}{link.deleted_in}" if link.deleted_in else ""
-        self._save(keys=[_KEYS[System.BITRIX24], _KEYS[System.ONEC]], args=[link.bitrix24.key, link.onec.key, mark])
+        run_fenced(
+            self._save,
+            keys=[_KEYS[System.BITRIX24], _KEYS[System.ONEC], INTENTS_KEY],
+            args=[link.bitrix24.key, link.onec.key, mark, field_of(link.bitrix24), field_of(link.onec)],
+        )
 
     @translating()
     def forget(self, link: Link) -> None:
-        """Tombstones too. Nothing where either record is linked to another by now."""
-        self._forget(keys=[_KEYS[System.BITRIX24], _KEYS[System.ONEC]], args=[link.bitrix24.key, link.onec.key])
+        """Tombstones too. Nothing where either record is linked to another by now. Errors as `save`."""
+        keys = [_KEYS[System.BITRIX24], _KEYS[System.ONEC]]
+        run_fenced(self._forget, keys=keys, args=[link.bitrix24.key, link.onec.key])
 
     @translating()
     def remember_owner(self, part: RecordRef, owner: RecordRef) -> None:

@@ -1,4 +1,4 @@
-"""Who works on which record now, over all processes. A lock lasts as long as its block and its process."""
+"""Who works on which record now, over all processes. A lock is a lease, renewed while its block and process live."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from sync_worker.domain.identity import System
 from sync_worker.errors import RecordBusy, StoreUnavailable
 from sync_worker.store.client import translating
 from sync_worker.store.keeper import Keeper
+from sync_worker.store.leases import Lease, held, now
 
 logger = logging.getLogger(__name__)
 
+LEASE_SECONDS = 5.0  # as long as a killed worker's records are nobody's; renewed three times within it
 COME_BACK_SECONDS = 1.0
 
 
@@ -24,10 +26,10 @@ class RedisLocks:
     """Locks by redis-py, one key each, renewed while held.
 
     A lock whose process is killed is free after `lease_seconds`. So is one that was renewed too late, with its block
-    still running: that is logged as an error, and the block goes on. Writes are safe to repeat for that reason too.
+    still running: that is logged as an error, and the block can neither send nor keep anything more (see leases.py).
     """
 
-    def __init__(self, client: redis.Redis, *, lease_seconds: float = 15) -> None:
+    def __init__(self, client: redis.Redis, *, lease_seconds: float = LEASE_SECONDS) -> None:
         self._client = client
         self._lease_seconds = lease_seconds
         self._keeper = Keeper(every_seconds=lease_seconds / 3)
@@ -45,23 +47,35 @@ class RedisLocks:
         shown = f"the lock {_shown(name)}"
         # the keeper's thread needs the token: no thread_local
         lock = Lock(self._client, f"sync:lock:{name}", timeout=self._lease_seconds, blocking=False, thread_local=False)
+        asked_at = now()
         with translating():
             if not lock.acquire():
                 raise RecordBusy(f"another task holds {_shown(name)}", retry_after_seconds=COME_BACK_SECONDS)
-        lease = self._keeper.keep(shown, lambda: _renew(lock))
+        lease = Lease(shown=_shown(name), key=str(lock.name), token=_token(lock), seconds=self._lease_seconds)
+        lease.renewed(asked_at)
+        kept = self._keeper.keep(shown, lambda: _renew(lock, lease))
         try:
-            yield
+            with held(lease):
+                yield
         finally:
-            self._keeper.drop(lease)
+            self._keeper.drop(kept)
             _release(lock, shown)
 
 
-def _renew(lock: Lock) -> bool:
+def _token(lock: Lock) -> str:
+    token = lock.local.token
+    return token.decode() if isinstance(token, bytes) else str(token)
+
+
+def _renew(lock: Lock, lease: Lease) -> bool:
+    asked_at = now()
     with translating():
         try:
             lock.reacquire()
         except LockError:
+            lease.is_lost = True
             return False
+    lease.renewed(asked_at)
     return True
 
 

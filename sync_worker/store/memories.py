@@ -9,7 +9,8 @@ from redis.client import NEVER_DECODE
 
 from sync_worker.domain.identity import EntityKind, RecordRef
 from sync_worker.domain.link import Memory
-from sync_worker.store.client import translating
+from sync_worker.store.client import load_script, translating
+from sync_worker.store.leases import run_fenced
 from sync_worker.store.memory_codec import pack_memory, unpack_memory
 
 _NOTHING = Memory()
@@ -18,6 +19,7 @@ _NOTHING = Memory()
 class RedisMemories:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
+        self._save = load_script(client, "fence", "save_memory")
 
     @translating()
     def get(self, entity: EntityKind, ref: RecordRef) -> Memory:
@@ -27,10 +29,9 @@ class RedisMemories:
 
     @translating()
     def save(self, entity: EntityKind, ref: RecordRef, memory: Memory) -> None:
-        if memory == _NOTHING:
-            self._client.hdel(_key(entity), ref.key)
-        else:
-            self._client.hset(_key(entity), ref.key, pack_memory(memory))
+        """Errors: LeaseLost, StoreUnavailable."""
+        packed = b"" if memory == _NOTHING else pack_memory(memory)
+        run_fenced(self._save, keys=[_key(entity)], args=[ref.key, packed])
 
 
 def _key(entity: EntityKind) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from contextlib import suppress
 from typing import cast
 
 import redis
 
 from sync_worker.errors import StoreUnavailable
 from sync_worker.store.client import load_script, translating
+from sync_worker.store.slots import Slots
 
 logger = logging.getLogger(__name__)
 
@@ -22,23 +24,27 @@ class RedisSessions:
     Who takes and gives back while it holds one of `limit` slots never makes the base open more than `limit` sessions:
     a new one is started only when none lies idle. For that reason an entry lives well beyond the 20 s after which
     publications end an idle session: to try one that has ended costs a short refusal, to forget one that has not costs
-    a licence.
+    a licence. So one whose user was killed is taken over as soon as his slot has run out.
     """
 
     def __init__(
-        self, client: redis.Redis, *, url: str, user: str, limit: int, life_seconds: float = LIFE_SECONDS
+        self, client: redis.Redis, *, url: str, user: str, slots: Slots, life_seconds: float = LIFE_SECONDS
     ) -> None:
         base = hashlib.sha256(f"{url.rstrip('/')}\n{user}".encode()).hexdigest()[:16]
-        self._idle, self._doubtful = f"sync:sessions:{base}", f"sync:sessions:{base}:doubtful"
-        self._limit = limit
+        self._idle, self._in_use, self._doubtful = (
+            f"sync:sessions:{base}{part}" for part in ("", ":used", ":doubtful")
+        )
+        self._slots = slots
         self._life_ms = int(life_seconds * 1000)
+        self._client = client
         self._take_session = load_script(client, "take_session")
         self._give_back_session = load_script(client, "give_back_session")
 
     @translating()
-    def take(self) -> str | None:
-        """Remove the one used last, and return its cookie. Errors: StoreUnavailable."""
-        return cast("str | None", self._take_session(keys=[self._idle], args=[self._life_ms]))
+    def take(self, slot: str) -> str | None:
+        """The one used last, else one whose slot is held by nobody any more. Errors: StoreUnavailable."""
+        keys = [self._idle, self._in_use, self._slots.holders_key]
+        return cast("str | None", self._take_session(keys=keys, args=[self._life_ms, slot]))
 
     def give_back(self, cookie: str, *, was_cut: bool = False) -> None:
         """Keep it for the next call. Nothing is raised: the call is done.
@@ -47,7 +53,12 @@ class RedisSessions:
         """
         try:
             with translating():
-                args = [cookie, self._life_ms, self._limit, int(was_cut)]
-                self._give_back_session(keys=[self._idle, self._doubtful], args=args)
+                args = [cookie, self._life_ms, self._slots.limit, int(was_cut)]
+                self._give_back_session(keys=[self._idle, self._in_use, self._doubtful], args=args)
         except StoreUnavailable as error:
             logger.warning("a 1C session could not be kept and idles until 1C ends it: %s", error)
+
+    def drop(self, cookie: str) -> None:
+        """1C has ended it. Nothing is raised: who takes it once more is told so again."""
+        with suppress(StoreUnavailable), translating():
+            self._client.hdel(self._in_use, cookie)

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import redis
 
@@ -17,10 +18,29 @@ from sync_worker.store.keeper import Keeper
 
 logger = logging.getLogger(__name__)
 
+LEASE_SECONDS = 5.0  # as long as a killed holder's slot is nobody's; renewed three times within it
 POLL_SECONDS = 0.01  # as many as there are slots ask this often, those behind them the less the further behind
 LONGEST_POLL_SECONDS = 0.25
 PATIENCE_SECONDS = 3.0  # who has not asked for so long has lost his place in line
 BULK_WAITS_SECONDS = 10.0  # a bulk asker stands in line as a live one would who came so much later
+
+
+@dataclass(slots=True)
+class Slot:
+    """One that is held."""
+
+    token: str
+    lease_seconds: float
+    renew: Callable[[Slot], bool]
+
+    def lengthen(self, seconds: float) -> None:
+        """For what nobody could take over: were the holder killed now, the slot would stay taken for so long.
+
+        Errors: RateLimited where it is held no longer, StoreUnavailable.
+        """
+        self.lease_seconds = max(self.lease_seconds, seconds)
+        if not self.renew(self):
+            raise RateLimited("the slot was held for too long without being renewed", retry_after_seconds=1)
 
 
 class Slots:
@@ -37,23 +57,23 @@ class Slots:
         *,
         name: str,
         limit: int,
-        lease_seconds: float = 15,
+        lease_seconds: float = LEASE_SECONDS,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._name = name
-        self._limit = limit
-        self._lease_ms = int(lease_seconds * 1000)
+        self.limit = limit
+        self._lease_seconds = lease_seconds
         self._sleep = sleep
         self._monotonic = monotonic
         self._keeper = Keeper(every_seconds=lease_seconds / 3)
         self._take_slot = load_script(client, "take_slot")
         self._renew_slot = load_script(client, "renew_slot")
-        self._holders, self._line, self._askers = (f"sync:slots:{name}{part}" for part in ("", ":line", ":askers"))
+        self.holders_key, self._line, self._askers = (f"sync:slots:{name}{part}" for part in ("", ":line", ":askers"))
 
     @contextmanager
-    def hold(self, max_wait_seconds: float, lane: Lane = Lane.LIVE) -> Iterator[None]:
+    def hold(self, max_wait_seconds: float, lane: Lane = Lane.LIVE) -> Iterator[Slot]:
         """Hold a slot for the block; wait for it at most so long.
 
         Errors: RateLimited where none came free in time, StoreUnavailable.
@@ -61,9 +81,10 @@ class Slots:
         token = f"{lane.value}:{uuid.uuid4().hex}"
         try:
             self._wait_for_slot(token, max_wait_seconds)
-            lease = self._keeper.keep(f"a slot of {self._name}", lambda: self._renew(token))
+            slot = Slot(token=token, lease_seconds=self._lease_seconds, renew=self._renew)
+            lease = self._keeper.keep(f"a slot of {self._name}", lambda: self._renew(slot))
             try:
-                yield
+                yield slot
             finally:
                 self._keeper.drop(lease)
         finally:
@@ -75,29 +96,29 @@ class Slots:
             left_seconds = give_up_at - self._monotonic()
             if left_seconds <= 0:
                 raise RateLimited(
-                    f"all {self._limit} slots of {self._name} were in use for {max_wait_seconds:g} s",
+                    f"all {self.limit} slots of {self._name} were in use for {max_wait_seconds:g} s",
                     retry_after_seconds=max(1.0, max_wait_seconds / 2),
                 )
-            behind = max(0, place - self._limit)
+            behind = max(0, place - self.limit)
             self._sleep(min(POLL_SECONDS * (1 + behind), LONGEST_POLL_SECONDS, left_seconds))
 
     @translating()
     def _take(self, token: str) -> int:
         """0 where the slot is ours, else our place in line."""
-        keys = [self._holders, self._line, self._askers]
+        keys = [self.holders_key, self._line, self._askers]
         later_seconds = BULK_WAITS_SECONDS if token.startswith(Lane.BULK.value) else 0
         waits_ms = [int(PATIENCE_SECONDS * 1000), int(later_seconds * 1000)]
-        return int(self._take_slot(keys=keys, args=[token, self._limit, self._lease_ms, *waits_ms]))
+        return int(self._take_slot(keys=keys, args=[token, self.limit, int(self._lease_seconds * 1000), *waits_ms]))
 
     @translating()
-    def _renew(self, token: str) -> bool:
-        return bool(self._renew_slot(keys=[self._holders], args=[token, self._lease_ms]))
+    def _renew(self, slot: Slot) -> bool:
+        return bool(self._renew_slot(keys=[self.holders_key], args=[slot.token, int(slot.lease_seconds * 1000)]))
 
     def _leave(self, token: str) -> None:
         """Give back the slot or the place in line. Nothing is raised: the block's work is done."""
         try:
             with translating(), self._client.pipeline() as pipeline:
-                for key in (self._holders, self._line, self._askers):
+                for key in (self.holders_key, self._line, self._askers):
                     pipeline.zrem(key, token)
                 pipeline.execute()
         except StoreUnavailable as error:

@@ -21,6 +21,7 @@ from sync_worker.entities.contact import (
 )
 from sync_worker.errors import LinkBroken, MergedAway, NoCounterparty, VersionMoved
 from sync_worker.sync.agreement import Agreement
+from sync_worker.sync.journal import Journal
 from sync_worker.sync.one_way import alive, gone, gone_in_onec
 from sync_worker.sync.partners import ENTITY, Partners, Visit, found_by
 from sync_worker.sync.ports import (
@@ -46,6 +47,7 @@ class CounterpartyFlow:
     links: Links
     memories: Memories
     locks: Locks
+    journal: Journal
     rules: CounterpartyRules
     partners: Partners = field(init=False)
     agreement: Agreement = field(init=False)
@@ -54,7 +56,7 @@ class CounterpartyFlow:
         shared: Any = {
             "bitrix24": self.bitrix24, "onec": self.onec, "links": self.links, "memories": self.memories,
         }  # fmt: skip
-        object.__setattr__(self, "partners", Partners(**shared, locks=self.locks))
+        object.__setattr__(self, "partners", Partners(**shared, locks=self.locks, journal=self.journal))
         object.__setattr__(self, "agreement", Agreement(**shared, rules=self.rules))
 
     def subject(self, event: ChangeEvent) -> RecordRef | None:

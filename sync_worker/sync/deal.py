@@ -14,6 +14,7 @@ from sync_worker.entities.deal import Deal, reached_send_stage
 from sync_worker.entities.results import Upserted
 from sync_worker.errors import NeedsPerson, NoCounterparty, NotYetLinked, TotalMismatch
 from sync_worker.sync.counterparty import CounterpartyFlow
+from sync_worker.sync.journal import Journal
 from sync_worker.sync.one_way import send
 from sync_worker.sync.ports import Clock, Deals, Links, Locks, Memories, OnecDocuments
 
@@ -26,6 +27,7 @@ class DealFlow:
     links: Links
     memories: Memories
     locks: Locks
+    journal: Journal
     clock: Clock
     rules: Rules
 
@@ -63,7 +65,8 @@ class DealFlow:
             "counterparty_ref": party.id,
             "contact_ref": contact.onec.id if contact and not contact.deleted_in else None,
         }
-        return self.onec.upsert_order(deal.ref.external_id, fields, known=known)
+        with self.journal.making(EntityKind.DEAL, deal.ref, known=known):
+            return self.onec.upsert_order(deal.ref.external_id, fields, known=known)
 
     def write_back(self, deal: Deal, done: Upserted) -> None:
         wanted = self.rules.comment_on_create and done.number

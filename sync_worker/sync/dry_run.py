@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from sync_worker.contract import OnecState
 from sync_worker.domain.identity import EntityKind, RecordRef, RecordType, System
+from sync_worker.domain.intent import Intent
 from sync_worker.domain.link import Link, Memory
 from sync_worker.domain.rules import Kind
 from sync_worker.entities.contact import CounterpartyRecord, MatchKeys, bitrix24_type
@@ -160,6 +161,22 @@ class DryMemories:
 
     def save(self, entity: EntityKind, ref: RecordRef, memory: Memory) -> None:
         self._changed[entity, ref] = memory
+
+
+class NoIntents:
+    """Port Intents. Nothing is sent, so there is nothing to write down."""
+
+    def open(self, intent: Intent, *, settled_before: datetime) -> bool:  # noqa: ARG002
+        return True
+
+    def stamp(self, intent: Intent) -> None:
+        """Nothing is there."""
+
+    def close(self, source: RecordRef) -> None:
+        """Nothing is there."""
+
+    def all(self) -> list[Intent]:
+        return []
 
 
 class NoLocks:

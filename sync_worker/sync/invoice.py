@@ -17,6 +17,7 @@ from sync_worker.domain.values import decimal_or_zero, fingerprint, kopecks, mon
 from sync_worker.entities.invoice import Invoice, InvoiceCard, invoice_title
 from sync_worker.errors import BadEvent, LinkBroken, NeedsPerson, NotYetLinked
 from sync_worker.sync.counterparty import CounterpartyFlow
+from sync_worker.sync.journal import Journal
 from sync_worker.sync.one_way import alive, gone, gone_in_onec
 from sync_worker.sync.ports import InvoiceCards, Links, Locks, Memories, OnecInvoices, OnecStates
 
@@ -32,6 +33,7 @@ class InvoiceFlow:
     links: Links
     memories: Memories
     locks: Locks
+    journal: Journal
     rules: InvoiceRules
 
     def subject(self, event: ChangeEvent) -> RecordRef | None:
@@ -90,7 +92,8 @@ class InvoiceFlow:
         ref = link.bitrix24 if link else self.cards.find(card.xml_id)
         created = ref is None
         if ref is None:
-            ref = self.cards.create(card)
+            with self.journal.making(ENTITY, invoice.ref):
+                ref = self.cards.create(card)
         if link is None:
             self.links.save(Link(bitrix24=ref, onec=invoice.ref))  # at once: losing it means a second invoice
         current = self.cards.read(ref)

@@ -12,6 +12,7 @@ from sync_worker.domain.outcome import Outcome
 from sync_worker.domain.values import fingerprint
 from sync_worker.entities.lead import Lead, qualifies
 from sync_worker.entities.results import Upserted
+from sync_worker.sync.journal import Journal
 from sync_worker.sync.one_way import send
 from sync_worker.sync.ports import Leads, Links, Locks, Memories, OnecDocuments
 
@@ -23,6 +24,7 @@ class LeadFlow:
     links: Links
     memories: Memories
     locks: Locks
+    journal: Journal
     qualified_statuses: frozenset[str]
 
     def subject(self, event: ChangeEvent) -> RecordRef | None:
@@ -43,7 +45,8 @@ class LeadFlow:
         return fingerprint(self._fields(lead))
 
     def upsert(self, lead: Lead, known: RecordRef | None) -> Upserted:
-        return self.onec.upsert_lead(lead.ref.external_id, self._fields(lead), known=known)
+        with self.journal.making(EntityKind.LEAD, lead.ref, known=known):
+            return self.onec.upsert_lead(lead.ref.external_id, self._fields(lead), known=known)
 
     def write_back(self, lead: Lead, done: Upserted) -> None:
         self.leads.write_back(lead.ref, done.ref)

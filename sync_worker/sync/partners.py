@@ -18,6 +18,7 @@ from sync_worker.entities.contact import (
 )
 from sync_worker.errors import AmbiguousMatch, InvalidKey, LinkBroken, SyncError
 from sync_worker.sync.chapter import note_parted
+from sync_worker.sync.journal import Journal
 from sync_worker.sync.ports import CounterpartySide, Links, Locks, Memories
 
 ENTITY = EntityKind.CONTACT
@@ -43,6 +44,7 @@ class Partners:
     links: Links
     memories: Memories
     locks: Locks
+    journal: Journal
 
     def read_known(
         self, side: CounterpartySide, partner: RecordRef, record: CounterpartyRecord, visit: Visit, *, must_exist: bool
@@ -95,7 +97,8 @@ class Partners:
             text = f"{buried.ref}, the partner of {record.ref}, is marked for deletion"
             raise LinkBroken(text, gone=buried.ref, left=record.ref)  # it keeps our id, so that no other can be made
         others = {one.ref.id for one in candidates if not one.is_deleted} if visit.decision.create else ()
-        created = side.create(record, not_duplicate_of=sorted(others))
+        with self.journal.making(ENTITY, record.ref):
+            created = side.create(record, not_duplicate_of=sorted(others))
         self.save_link(record.ref, created.ref)
         # the new record's own event may be here already, and would add requisite and addresses a second time
         visit.hold(self.locks, str(created.ref))

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from sync_worker.contract import ChangeEvent, OnecState
 from sync_worker.domain.identity import EntityKind, Lane, RecordRef
+from sync_worker.domain.intent import Intent
 from sync_worker.domain.letter import DeadLetter, Deed, Group, ReplayRun, Selection
 from sync_worker.domain.link import Link, Memory
 from sync_worker.domain.rules import Kind
@@ -39,7 +40,10 @@ class Links(Protocol):
         """The link of a record on either side, tombstones too."""
 
     def save(self, link: Link) -> None:
-        """Remember, from both sides, at once. A record's older link to another record is forgotten."""
+        """Remember, from both sides, at once. A record's older link to another record is forgotten.
+
+        What either was about to be given is given: their intents go.
+        """
 
     def remember_owner(self, part: RecordRef, owner: RecordRef) -> None:
         """A part (a requisite) belongs to `owner`: its deletion can be understood later."""
@@ -51,6 +55,21 @@ class Links(Protocol):
 
     def rings_for_parts(self) -> bool:
         """True once any part's owner was remembered: the portal sends the events of parts too."""
+
+
+class Intents(Protocol):
+    """Creates whose outcome nobody knows. One goes in the very step that saves the link of its record (Links.save)."""
+
+    def open(self, intent: Intent, *, settled_before: datetime) -> bool:
+        """Write it down. False, and nothing written, where one of the same record stands there that is younger."""
+
+    def stamp(self, intent: Intent) -> None:
+        """Put it in the place of the one that stands there."""
+
+    def close(self, source: RecordRef) -> None: ...
+
+    def all(self) -> list[Intent]:
+        """The oldest first."""
 
 
 class Memories(Protocol):

@@ -17,7 +17,7 @@ from sync_worker.errors import (
     TryLater,
 )
 
-LONGEST_COUNTDOWN_SECONDS = 15  # far below the broker's visibility timeout; longer waits are parked in the store
+LONGEST_COUNTDOWN_SECONDS = 15  # a worker holds what counts down; longer waits are parked in the store
 LONGEST_WAIT_SECONDS = 900
 HALT_SECONDS = 60
 BUG_ATTEMPTS = 3

@@ -29,6 +29,7 @@ from sync_worker.sync.dry_run import (
     DryLeads,
     DryLinks,
     DryMemories,
+    NoIntents,
     NoLocks,
     Notebook,
     ReadStates,
@@ -99,7 +100,8 @@ class Trial:
 
     def _dry(self, real: RealFlows, held: Callable[[InvoiceCard], InvoiceCard]) -> dict[EntityKind, Flow]:
         """The same flows with other ports: who decides is the same code under the same rules."""
-        kept: Any = {"links": self.links, "memories": self.memories, "locks": NoLocks()}
+        remembered: Any = {"links": self.links, "memories": self.memories, "locks": NoLocks()}
+        kept = {**remembered, "journal": replace(real.counterparties.journal, intents=NoIntents())}
         documents = DryDocuments(self.documents, self.notes)
         deals = DryDeals(real.deals.deals, self.notes)
         parties = replace(
@@ -121,7 +123,7 @@ class Trial:
                 counterparties=parties,
                 **kept,
             ),
-            EntityKind.STATUS: replace(real.statuses, deals=deals, states=self._states, **kept),
+            EntityKind.STATUS: replace(real.statuses, deals=deals, states=self._states, **remembered),
         }
 
     def look(self, entity: EntityKind, ref: RecordRef, letter: DeadLetter | None) -> Look:

@@ -60,20 +60,21 @@ def open_client(
     store: redis.Redis,
     *,
     limit: int,
-    lease_seconds: float = 15,
+    lease_seconds: float = 5,
     timeouts: Timeouts = TIMEOUTS,
     lane: Callable[[], Lane] = live_lane,
     trace: Callable[[], str | None] = no_trace,
 ) -> OnecClient:
     """A worker's client, as the composition root builds it."""
+    slots = Slots(store, name="onec", limit=limit, lease_seconds=lease_seconds)
     return OnecClient(
         url=url,
         user=USER,
         password=PASSWORD,
-        slots=Slots(store, name="onec", limit=limit, lease_seconds=lease_seconds),
+        slots=slots,
         clock=WallClock(),
         timeouts=timeouts,
-        cookies=RedisSessions(store, url=url, user=USER, limit=limit),
+        cookies=RedisSessions(store, url=url, user=USER, slots=slots),
         lane=lane,
         trace=trace,
     )

@@ -33,6 +33,7 @@ from sync_worker.gateways.onec.about import OnecExaminer
 from sync_worker.gateways.onec.client import OnecClient, Timeouts
 from sync_worker.gateways.onec.upserts import item_error, upsert_one
 from sync_worker.store.sessions import RedisSessions
+from sync_worker.store.slots import Slots
 
 ROOT = "https://1c.example.com/trade/hs/crm-exchange/v1"
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -49,6 +50,14 @@ class FixedClock:
         return NOW
 
 
+class OneSlot:
+    """It is held, whatever happens."""
+
+    token = "live:one"
+
+    def lengthen(self, seconds: float) -> None: ...
+
+
 class OpenSlots:
     """As many as one likes; notes what was held, and when a call left."""
 
@@ -58,19 +67,19 @@ class OpenSlots:
         self.lanes: list[Lane] = []
 
     @contextmanager
-    def hold(self, max_wait_seconds: float, lane: Lane) -> Iterator[None]:
+    def hold(self, max_wait_seconds: float, lane: Lane) -> Iterator[OneSlot]:
         self.waits.append(max_wait_seconds)
         self.lanes.append(lane)
         self.held += 1
-        yield
+        yield OneSlot()
         self.held -= 1
 
 
 class FullSlots:
     @contextmanager
-    def hold(self, max_wait_seconds: float, lane: Lane) -> Iterator[None]:
+    def hold(self, max_wait_seconds: float, lane: Lane) -> Iterator[OneSlot]:
         raise RateLimited("all 1C sessions are in use", retry_after_seconds=1)
-        yield
+        yield OneSlot()
 
 
 def make_client(**options: Any) -> OnecClient:
@@ -462,7 +471,8 @@ def test_clocks_are_compared_across_zones(onec: responses.RequestsMock) -> None:
 
 @pytest.fixture
 def cookies(client: redis.Redis) -> RedisSessions:
-    return RedisSessions(client, url=ROOT, user="Обмен", limit=2)
+    client.zadd("sync:slots:onec", {OneSlot.token: 9e12})
+    return RedisSessions(client, url=ROOT, user="Обмен", slots=Slots(client, name="onec", limit=2))
 
 
 def opened(cookie: str) -> dict[str, str]:
@@ -527,8 +537,8 @@ def test_a_session_that_has_ended_is_replaced_at_once(
     make_client(cookies=cookies).post("/orders", {})
 
     assert sent_sessions(onec) == [(None, "ibsession=old"), ("start", None)]
-    assert cookies.take() == "new"
-    assert cookies.take() is None
+    assert cookies.take("live:one") == "new"
+    assert cookies.take("live:one") is None
 
 
 def test_the_services_own_404_does_not_end_a_session(onec: responses.RequestsMock, cookies: RedisSessions) -> None:
@@ -539,7 +549,7 @@ def test_the_services_own_404_does_not_end_a_session(onec: responses.RequestsMoc
         make_client(cookies=cookies).get("/orders")
 
     assert len(onec.calls) == 1
-    assert cookies.take() == "old"
+    assert cookies.take("live:one") == "old"
 
 
 def test_a_session_whose_call_was_cut_gets_one_more_chance(

@@ -48,6 +48,14 @@ class MovableClock:
         return datetime.now(UTC) + self.ahead
 
 
+class HeldSlot:
+    """Of the only process there is."""
+
+    token = "live:one"
+
+    def lengthen(self, seconds: float) -> None: ...
+
+
 class Slots:
     """As many at once as there are licences."""
 
@@ -55,10 +63,10 @@ class Slots:
         self._free = threading.Semaphore(limit)
 
     @contextmanager
-    def hold(self, max_wait_seconds: float, lane: Lane) -> Iterator[None]:
+    def hold(self, max_wait_seconds: float, lane: Lane) -> Iterator[HeldSlot]:
         assert self._free.acquire(timeout=max_wait_seconds)
         try:
-            yield
+            yield HeldSlot()
         finally:
             self._free.release()
 

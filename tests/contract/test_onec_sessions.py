@@ -21,10 +21,12 @@ from tests.services import ROOT, free_port
 WORKER = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from sync_worker.store.client import connect
-from tests.contract.onec_world import PARTIES, open_client, party
-url, store, limit, lease_seconds, first, calls, threads = sys.argv[1:]
-onec = open_client(url, connect(store), limit=int(limit), lease_seconds=float(lease_seconds))
+from tests.contract.onec_world import PARTIES, TIMEOUTS, open_client, party
+url, store, limit, lease_seconds, session_seconds, first, calls, threads = sys.argv[1:]
+timeouts = replace(TIMEOUTS, session_seconds=float(session_seconds))
+onec = open_client(url, connect(store), limit=int(limit), lease_seconds=float(lease_seconds), timeouts=timeouts)
 print("ready", flush=True)
 sys.stdin.readline()
 numbers = range(int(first), int(first) + int(calls))
@@ -36,10 +38,18 @@ print(len(done), flush=True)
 
 @contextmanager
 def worker(
-    url: str, store: str, *, limit: int, lease_seconds: float = 15, first: int = 1, calls: int = 1, threads: int = 1
+    url: str,
+    store: str,
+    *,
+    limit: int,
+    lease_seconds: float = 5,
+    session_seconds: float = 30,
+    first: int = 1,
+    calls: int = 1,
+    threads: int = 1,
 ) -> Iterator[subprocess.Popen[str]]:
     """A process that is ready; a line makes it send its items, and it says how many it did."""
-    words = [url, store, *map(str, (limit, lease_seconds, first, calls, threads))]
+    words = [url, store, *map(str, (limit, lease_seconds, session_seconds, first, calls, threads))]
     process = subprocess.Popen(
         [sys.executable, "-c", WORKER, *words], cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -162,11 +172,13 @@ def test_cut_calls_open_no_session_beside_those_that_may_live_on(client: redis.R
         assert served.counters["licence_refusals"] == 0
 
 
-def test_a_killed_workers_slot_stays_taken_until_1c_has_ended_its_session(client: redis.Redis, redis_url: str) -> None:
-    """Its cookie is lost with it, and its licence is free only when the session has idled out."""
+def test_a_killed_workers_slot_stays_taken_while_a_session_lives_that_nobody_knows(
+    client: redis.Redis, redis_url: str
+) -> None:
+    """It was about to be told its cookie; the licence is free only when the session has idled out."""
     with serving(max_sessions=1, session_idle_seconds=1.0) as served:
         served.base.faults.replace("hang:/counterparties=1x1@0.5")
-        with worker(served.url, redis_url, limit=1, lease_seconds=5) as process:
+        with worker(served.url, redis_url, limit=1, lease_seconds=0.5, session_seconds=5) as process:
             go(process)
             assert eventually(lambda: served.counters["sessions_started"] == 1)
             process.kill()
@@ -178,6 +190,29 @@ def test_a_killed_workers_slot_stays_taken_until_1c_has_ended_its_session(client
         counters = served.counters
         assert counters["sessions_started"] == 2
         assert counters["max_concurrent_sessions"] == 1
+        assert counters["licence_refusals"] == 0
+
+
+def test_a_killed_workers_session_is_gone_on_with_while_1c_is_at_work_in_it(
+    client: redis.Redis, redis_url: str
+) -> None:
+    """Nobody waits until 1C has ended it."""
+    with serving(max_sessions=1, session_idle_seconds=60.0) as served:
+        with opened(served.url, client, limit=1) as onec:
+            onec.send_item(PARTIES, party(1))
+        served.base.faults.replace("hang:/counterparties=1x1@3")
+        with worker(served.url, redis_url, limit=1, lease_seconds=0.5, session_seconds=600, first=2) as process:
+            go(process)
+            assert eventually(lambda: served.base.faults.faults[0].times == 0)
+            process.kill()
+            process.wait()
+
+        with opened(served.url, client, limit=1) as onec:
+            onec.send_item(PARTIES, party(3))
+
+        counters = served.counters
+        assert "ООО 0003" in served.names()
+        assert counters["sessions_started"] == 1
         assert counters["licence_refusals"] == 0
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from sync_worker.contract import ChangeEvent
 from sync_worker.domain.identity import EntityKind, Lane, RecordRef
+from sync_worker.domain.intent import Intent
 from sync_worker.domain.letter import DeadLetter, Deed, Group, ReplayRun, Selection
 from sync_worker.domain.link import Link, Memory
 from sync_worker.domain.story import StoryEntry
@@ -66,8 +67,30 @@ class MemoryOutbox:
         self.published.append(event)
 
 
+class MemoryIntents:
+    def __init__(self) -> None:
+        self._intents: dict[RecordRef, Intent] = {}
+
+    def open(self, intent: Intent, *, settled_before: datetime) -> bool:
+        earlier = self._intents.get(intent.source)
+        if earlier is not None and earlier.at > settled_before:
+            return False
+        self.stamp(intent)
+        return True
+
+    def stamp(self, intent: Intent) -> None:
+        self._intents[intent.source] = intent
+
+    def close(self, source: RecordRef) -> None:
+        self._intents.pop(source, None)
+
+    def all(self) -> list[Intent]:
+        return sorted(self._intents.values(), key=lambda one: (one.at, one.source))
+
+
 class MemoryLinks:
     def __init__(self) -> None:
+        self.intents = MemoryIntents()
         self._links: dict[RecordRef, Link] = {}
         self._owners: dict[RecordRef, RecordRef] = {}
 
@@ -79,6 +102,7 @@ class MemoryLinks:
             older = self._links.pop(ref, None)
             if older is not None:
                 self._links.pop(older.other(ref), None)
+            self.intents.close(ref)
         self._links |= {link.bitrix24: link, link.onec: link}
 
     def forget(self, link: Link) -> None:

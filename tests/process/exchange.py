@@ -52,7 +52,6 @@ requests_per_second = {rate}
 burst = {burst}
 """
 PLAN_RULES = SYNC_TOML.partition("[budget]")[0]  # no limits of its own: the plan's
-VISIBILITY_SECONDS = 5  # a killed worker's messages come back after that
 
 
 def wait_until(look: Callable[[], Any], *, seconds: float = 120, what: str = "") -> Any:
@@ -216,7 +215,6 @@ class Exchange:
             "ONEC_MAX_SESSIONS": "4",
             "REDIS_URL": self.redis.url(0),
             "BROKER_URL": self.broker_url or self.redis.url(1),
-            "BROKER_VISIBILITY_SECONDS": str(VISIBILITY_SECONDS),
             "SYNC_CONFIG": str(self.folder / "sync.toml"),
             "SYNC_VAR": str(self.folder),
         }

@@ -28,7 +28,6 @@ from sync_worker.store.accepted import HELD_KEY
 from tests.process import deaths
 from tests.process.exchange import CeleryProcess, Exchange, wait_until
 
-VISIBILITY_SECONDS = 3  # a killed worker's messages come back after that, at the earliest
 RATE = 2_000  # requests a second: the portal is not what a trial is about
 ONEC_WRITES = ("POST",)
 PORTAL_WRITES = (".add", ".update", ".set", ".delete")
@@ -67,7 +66,6 @@ class TrialPlace(Exchange):
 
     def _environment(self) -> dict[str, str]:
         return super()._environment() | {
-            "BROKER_VISIBILITY_SECONDS": str(VISIBILITY_SECONDS),
             "TRIAL_REDIS_URL": self.redis.url(deaths.DATABASE),
         }
 

@@ -16,6 +16,7 @@ from sync_worker.gateways.bitrix24.departures import BatchesSpentError, Departur
 from sync_worker.gateways.bitrix24.query import resolved
 from sync_worker.gateways.bitrix24.throttle import Governor
 from sync_worker.gateways.bitrix24.transport import Transport
+from sync_worker.gateways.fence import Fence, under_no_lease
 
 PARALLEL = 8  # requests of one `run_many` that are under way at once
 PATIENCE_SECONDS = 900.0  # of `run_many`, with a budget that is spent
@@ -40,12 +41,18 @@ class Bitrix24Client:
         http: requests.Session,
         lane: Callable[[], Lane] = live_lane,
         told: Callable[[str], None] = nobody_listens,
+        fence: Callable[[], Fence] = under_no_lease,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`lane` says for whom the calling thread works; `told` hears each method that it calls."""
+        """`lane` says for whom the calling thread works; `told` hears each method that it calls.
+
+        `fence`, asked in that thread, gives what is asked right before its call leaves, in whichever thread: it raises
+        where the caller holds no longer what it works on.
+        """
         transport = Transport(webhook_url=webhook_url, http=http)
         self._lane = lane
         self._told = told
+        self._fence = fence
         self._sleep = sleep
         self._lines = {
             one: Departures(lane=one, transport=transport, governor=governor, sleep=sleep).line for one in Lane
@@ -55,7 +62,7 @@ class Bitrix24Client:
         """Return the `result` of one method.
 
         Errors: RateLimited, CircuitOpen, RemoteUnavailable, OutcomeUnknown (writes), LinkBroken (no such record),
-        RemoteRejected, Misconfigured.
+        RemoteRejected, Misconfigured, and what the fence raises.
         """
         return self.run(Command(method=method, params=params))
 
@@ -71,24 +78,23 @@ class Bitrix24Client:
             raise ValueError(f"a batch holds 1 to {MAX_BATCH} commands, not {len(commands)}")
         for command in commands.values():
             self._told(command.method)
-        group = Group(commands=commands, halt=halt)
+        group = Group(commands=commands, halt=halt, fence=self._fence())
         lane = self._lane()
         batch = self._leave(group, lane)
         if not batch.unseen:
             return batch
         # the answers of before are not lost with these reads: what was written is written
-        return batch.with_more(
-            self._leave_gently(Group(commands={key: commands[key].alone() for key in batch.unseen}), lane)
-        )
+        unseen = Group(commands={key: commands[key].alone() for key in batch.unseen}, fence=group.fence)
+        return batch.with_more(self._leave_gently(unseen, lane))
 
     def run_many(self, commands: Sequence[Command]) -> list[Any]:
         """Run any number of independent commands. Returns for each, in its place, its result or its SyncError."""
         answers: dict[int, Any] = {}
         numbered = list(enumerate(commands))
         chunks = [dict(numbered[start : start + MAX_BATCH]) for start in range(0, len(numbered), MAX_BATCH)]
-        lane = self._lane()  # the pool's threads have no task of their own
+        lane, fence = self._lane(), self._fence()  # the pool's threads have no task of their own
         with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
-            for found in pool.map(lambda chunk: self._carry(chunk, lane), chunks):
+            for found in pool.map(lambda chunk: self._carry(chunk, lane, fence), chunks):
                 answers |= found
         return [answers[index] for index in range(len(commands))]
 
@@ -109,7 +115,7 @@ class Bitrix24Client:
         for key, command in group.commands.items():
             lone = Command(method=command.method, params=resolved(command.params, done.results))
             try:
-                done = done.with_more(self._lines[lane].run(Group(commands={key: lone})))
+                done = done.with_more(self._lines[lane].run(Group(commands={key: lone}, fence=group.fence)))
             except SyncError as error:
                 if not (done.results or done.errors):
                     raise
@@ -118,13 +124,13 @@ class Bitrix24Client:
                 break
         return done
 
-    def _carry(self, chunk: Mapping[int, Command], lane: Lane) -> dict[int, Any]:
+    def _carry(self, chunk: Mapping[int, Command], lane: Lane, fence: Fence) -> dict[int, Any]:
         """All of a chunk, in as many requests as the budget makes of it."""
         answers: dict[int, Any] = {}
         left = {str(index): command for index, command in chunk.items()}
         patience_seconds = PATIENCE_SECONDS
         while left:
-            batch = self._leave_gently(Group(commands=left, is_loose=True), lane)
+            batch = self._leave_gently(Group(commands=left, is_loose=True, fence=fence), lane)
             kept_out = {key: error for key, error in batch.errors.items() if isinstance(error, RateLimited)}
             done = {key: one for key, one in {**batch.results, **batch.errors}.items() if key not in kept_out}
             answers |= {int(key): answer for key, answer in done.items()}

@@ -8,6 +8,7 @@ from typing import Any
 
 from sync_worker.errors import SyncError
 from sync_worker.gateways.bitrix24.query import has_reference_text, references
+from sync_worker.gateways.fence import Fence, no_fence
 
 MAX_BATCH = 50
 _WRITES = ("add", "update", "set", "delete", "register", "unregister")
@@ -47,6 +48,7 @@ class Group:
     commands: Mapping[str, Command]
     halt: bool = False
     is_loose: bool = False  # independent of one another: some of them may leave without the rest
+    fence: Fence = no_fence
 
     @property
     def is_write(self) -> bool:

@@ -77,7 +77,7 @@ class Departures:
         with self._returned:
             self._under_way += 1
         try:
-            self._send(arrange([group for _, group in aboard]), [caller for caller, _ in aboard], permit)
+            self._send(aboard, permit)
         except (KeyboardInterrupt, SystemExit):
             for caller, group in aboard:  # it is this thread's alone; the others only lose their answers
                 caller.fail(lost_answer("call", NoReplyError("broken off", was_sent=True), is_write=group.is_write))
@@ -157,7 +157,7 @@ class Departures:
             seconds = min(_wait_seconds(error), batch_seconds)  # a batch may have budget again before the method has
             first.fail(RateLimited(str(error), retry_after_seconds=seconds))
             return
-        self._send(request, [first], alone)
+        self._send([(first, first.item)], alone)
 
     def _turn_away(
         self, journey: Journey[Group, Batch], aboard: Sequence[Caller], late: Sequence[tuple[Caller, RateLimited]]
@@ -172,7 +172,13 @@ class Departures:
 
     # --- sending -----------------------------------------------------------------------------------------------------
 
-    def _send(self, request: Request, callers: Sequence[Caller], permit: Permit) -> None:
+    def _send(self, aboard: Sequence[tuple[Caller, Group]], permit: Permit) -> None:
+        """Nothing may come between the fence and the request: whoever waits there may stand still for long."""
+        aboard = [(caller, group) for caller, group in aboard if _passes_fence(caller, group)]
+        if not aboard:
+            self._settle(permit, {}, is_failed=True)  # what was reserved for them is free again
+            return
+        request, callers = arrange([group for _, group in aboard]), [caller for caller, _ in aboard]
         waited_seconds = sum(time.monotonic() - caller.came_at for caller in callers)
         try:
             reply = self._post(request)
@@ -258,6 +264,16 @@ class Departures:
 
 def _commands(journey: Journey[Group, Batch]) -> int:
     return sum(len(caller.item.commands) for caller in journey.waiting())
+
+
+def _passes_fence(caller: Caller, group: Group) -> bool:
+    """False where it was told that it may not leave any more."""
+    try:
+        group.fence()
+    except SyncError as error:
+        caller.fail(error)
+        return False
+    return True
 
 
 def _blocked(methods: Collection[str], permit: Permit) -> RateLimited:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sync_worker.domain.identity import Lane
-from sync_worker.errors import OutcomeUnknown, RemoteRejected, RemoteUnavailable, SyncError
+from sync_worker.errors import LeaseLost, OutcomeUnknown, RemoteRejected, RemoteUnavailable, SyncError
+from sync_worker.gateways.fence import Fence, no_fence
 from sync_worker.gateways.group_commit import GroupCommit, Journey, Ticket
 
 # Far below the read timeout: costs are guesses, and the next item may be a large one. Whoever comes live may have to
@@ -37,6 +38,7 @@ class Parcel:
 
     item: Mapping[str, Any]
     trace: str | None
+    fence: Fence = no_fence
 
     @property
     def external_id(self) -> str:
@@ -51,8 +53,8 @@ Seat = Ticket[Parcel, Result]
 
 
 class Post(Protocol):
-    def __call__(self, path: str, body: Mapping[str, Any], *, trace: str | None) -> Mapping[str, Any]:
-        """Send in the slot that is held, and return the answer. Errors: those of the call."""
+    def __call__(self, path: str, body: Mapping[str, Any], *, trace: str | None, fence: Fence) -> Mapping[str, Any]:
+        """Send in the slot that is held, and return the answer. Errors: those of the call, and of `fence` before it."""
 
 
 class Hold(Protocol):
@@ -85,12 +87,14 @@ class Batches:
             self._max_items = max(1, max_items)
             self._rooms.clear()
 
-    def send(self, path: str, item: Mapping[str, Any], *, lane: Lane, trace: str | None) -> Result:
-        """Send one item, and return its result.
+    def send(
+        self, path: str, item: Mapping[str, Any], *, lane: Lane, trace: str | None, fence: Fence = no_fence
+    ) -> Result:
+        """Send one item, and return its result. `fence` is asked right before the POST leaves.
 
-        Errors: RateLimited, and those of the call; OutcomeUnknown only where the item was sent.
+        Errors: RateLimited, those of the fence, and those of the call; OutcomeUnknown only where the item was sent.
         """
-        return self._line(path, lane).run(Parcel(item=item, trace=trace))
+        return self._line(path, lane).run(Parcel(item=item, trace=trace, fence=fence))
 
     def _line(self, path: str, lane: Lane) -> GroupCommit[Parcel, Result]:
         with self._lock:
@@ -121,6 +125,9 @@ class Batches:
             part = parts.pop(0)
             try:
                 self._deliver_part(path, part, post)
+            except LeaseLost:  # of some of them, and nothing was sent
+                kept = [seat for seat in part if _passes_fence(seat)]
+                parts[:0] = [kept] if kept else []
             except RemoteRejected as refusal:
                 if len(part) > 1:
                     self._note_refusal(path, part, refusal)
@@ -137,7 +144,8 @@ class Batches:
         started = self._monotonic()
         try:
             body = {"items": [seat.item.item for seat in seats]}
-            answer = post(path, body, trace=join_traces(seat.item.trace for seat in seats))
+            traces = join_traces(seat.item.trace for seat in seats)
+            answer = post(path, body, trace=traces, fence=lambda: _ask_fences(seats))
             results = read_results(path, [seat.item for seat in seats], answer)
         except OutcomeUnknown:
             self._note_post(path, seats, started, is_lost=True)
@@ -233,6 +241,21 @@ def _is_of(result: Any, place: int, parcel: Parcel) -> bool:
         and result.get("index", place) == place
         and result.get("external_id", parcel.external_id) in (parcel.external_id, None)
     )
+
+
+def _ask_fences(seats: Iterable[Seat]) -> None:
+    for seat in seats:
+        seat.item.fence()
+
+
+def _passes_fence(seat: Seat) -> bool:
+    """False where it was told that it may not leave any more."""
+    try:
+        seat.item.fence()
+    except LeaseLost as error:
+        seat.fail(error)
+        return False
+    return True
 
 
 def _unsent(error: SyncError) -> SyncError:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -22,6 +23,7 @@ from urllib3.exceptions import NewConnectionError
 
 from sync_worker.domain.identity import Lane
 from sync_worker.errors import Misconfigured, RemoteUnavailable, SyncError
+from sync_worker.gateways.fence import Fence, under_no_lease
 from sync_worker.gateways.onec.batches import Batches, Post
 from sync_worker.gateways.onec.bodies import decode_json
 from sync_worker.gateways.onec.problems import Answer, Call, is_session_gone, lost_answer, refusal_error
@@ -33,10 +35,20 @@ POOL_SIZE = 16  # kept connections; how many are used at once is for the slots t
 PAGE_SIZE = 500
 
 
+class Slot(Protocol):
+    """One that is held."""
+
+    @property
+    def token(self) -> str: ...
+
+    def lengthen(self, seconds: float) -> None:
+        """Were the holder killed now, it would stay taken for so long. Errors: RateLimited where it is lost already."""
+
+
 class Slots(Protocol):
     """The cap on calls at once, shared by all workers."""
 
-    def hold(self, max_wait_seconds: float, lane: Lane) -> AbstractContextManager[object]:
+    def hold(self, max_wait_seconds: float, lane: Lane) -> AbstractContextManager[Slot]:
         """Hold one while the block runs; live askers come first. Errors: RateLimited where none was free in time."""
 
 
@@ -55,6 +67,7 @@ class Timeouts:
     connect_seconds: float = 10
     read_seconds: float = 120
     slot_seconds: float = 90
+    session_seconds: float = 30  # a session that nobody knows of lives for 20 s after its last call (notes on 1C, 1.2)
 
 
 def no_trace() -> str | None:
@@ -73,8 +86,11 @@ class OnecClient:
     """One base. Thread-safe: tasks that run at once share it.
 
     `trace` gives the id that is sent as X-Trace-Id, such as a ContextVar's `get`, and `lane` says who waits for the
-    call; `told` hears each call, such as "POST /orders". All three are asked in the caller's thread. Without `cookies`
-    each call has a session of its own, and only the publication's own pool (reuseSessions="autouse") saves any.
+    call; `told` hears each call, such as "POST /orders"; `fence` gives what is asked right before the call leaves, and
+    raises where the caller holds no longer what it works on. All four are asked in the caller's thread.
+
+    Without `cookies` each call has a session of its own, and only the publication's own pool (reuseSessions="autouse")
+    saves any.
     """
 
     def __init__(
@@ -91,6 +107,7 @@ class OnecClient:
         trace: Callable[[], str | None] = no_trace,
         lane: Callable[[], Lane] = live_lane,
         told: Callable[[str], None] = nobody_listens,
+        fence: Callable[[], Fence] = under_no_lease,
     ) -> None:
         self._root = f"{url.rstrip('/')}/{SERVICE_PATH}"
         # as bytes: requests would encode a Cyrillic login as latin-1, and 1C expects UTF-8
@@ -103,12 +120,13 @@ class OnecClient:
         self._trace = trace
         self._lane = lane
         self._told = told
+        self._fence = fence
         self._batches = Batches(hold=self._hold, wait_seconds=timeouts.slot_seconds)
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return the JSON object at `path`, such as /about.
 
-        Errors: RateLimited (no slot), RemoteUnavailable, RemoteRejected, Misconfigured.
+        Errors: RateLimited (no slot), RemoteUnavailable, RemoteRejected, Misconfigured, and what the fence raises.
         """
         return self._run(Call(method="GET", path=path), query_text(params or {}), None)
 
@@ -125,7 +143,7 @@ class OnecClient:
         Errors: as `post`; each item has its own.
         """
         self._told(f"POST {path}")
-        return self._batches.send(path, item, lane=self._lane(), trace=self._trace())
+        return self._batches.send(path, item, lane=self._lane(), trace=self._trace(), fence=self._fence())
 
     def allow_items(self, max_items: int) -> None:
         """Say how many items the base takes in one POST (`limits.max_batch` of /about); before that it is one."""
@@ -149,26 +167,39 @@ class OnecClient:
 
     def _run(self, call: Call, query: str, body: bytes | None) -> dict[str, Any]:
         self._told(f"{call.method} {call.path}")
-        with self._slots.hold(self._timeouts.slot_seconds, self._lane()):
-            answer = self._send_in_session(call, query, body, trace=self._trace())
+        with self._slots.hold(self._timeouts.slot_seconds, self._lane()) as slot:
+            answer = self._send_in_session(slot, call, query, body, trace=self._trace(), fence=self._fence())
         return self._read(call, answer)
 
     @contextmanager
     def _hold(self, lane: Lane, max_wait_seconds: float) -> Iterator[Post]:
-        with self._slots.hold(max_wait_seconds, lane):
-            yield self._post_in_slot
+        with self._slots.hold(max_wait_seconds, lane) as slot:
+            yield partial(self._post_in_slot, slot)
 
-    def _post_in_slot(self, path: str, body: Mapping[str, Any], *, trace: str | None) -> dict[str, Any]:
+    def _post_in_slot(
+        self, slot: Slot, path: str, body: Mapping[str, Any], *, trace: str | None, fence: Fence
+    ) -> dict[str, Any]:
         call = Call(method="POST", path=path)
-        return self._read(call, self._send_in_session(call, "", json_body(body), trace=trace))
+        return self._read(call, self._send_in_session(slot, call, "", json_body(body), trace=trace, fence=fence))
 
-    def _send_in_session(self, call: Call, query: str, body: bytes | None, *, trace: str | None) -> Answer:
+    def _send_in_session(
+        self, slot: Slot, call: Call, query: str, body: bytes | None, *, trace: str | None, fence: Fence
+    ) -> Answer:
         """Send in a kept session where there is one. One that has ended is replaced once: the call was not done."""
-        cookie = self._cookies.take() if self._cookies else None
+        cookie = self._cookies.take(slot.token) if self._cookies else None
+        try:
+            if cookie is None:  # nobody knows of a new session until it has answered
+                slot.lengthen(self._timeouts.session_seconds)
+            fence()
+        except SyncError:
+            self._keep(cookie)
+            raise
         try:
             answer = self._send(call, query, body, self._headers(cookie, trace))
-            if cookie and is_session_gone(answer):
+            if self._cookies and cookie and is_session_gone(answer):
+                self._cookies.drop(cookie)
                 cookie = None
+                slot.lengthen(self._timeouts.session_seconds)
                 answer = self._send(call, query, body, self._headers(None, trace))
         except requests.RequestException as error:
             self._keep(cookie, was_cut=not was_never_sent(error))

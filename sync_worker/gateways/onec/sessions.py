@@ -14,10 +14,13 @@ COOKIE = "ibsession"
 
 
 class SessionCookies(Protocol):
-    """Idle sessions that anybody who holds a slot may go on with."""
+    """Sessions that anybody who holds a slot may go on with: idle ones, and those whose user died."""
 
-    def take(self) -> str | None:
-        """Remove the one used last, and return its cookie: it is the least likely to have timed out."""
+    def take(self, slot: str) -> str | None:
+        """The cookie of the one used last: it is the least likely to have timed out. Used in this slot from now on."""
+
+    def drop(self, cookie: str) -> None:
+        """1C has ended that session."""
 
     def give_back(self, cookie: str, *, was_cut: bool = False) -> None:
         """Keep it. `was_cut`: its call got no answer; it may live and hold its licence, so it gets one more chance."""

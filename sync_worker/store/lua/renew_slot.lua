@@ -6,5 +6,5 @@ if not ends or tonumber(ends) <= now then
   return 0
 end
 redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[2] * 2)
+redis.call('PEXPIRE', KEYS[1], math.max(redis.call('PTTL', KEYS[1]), ARGV[2] * 2)) -- others' leases may be longer
 return 1

@@ -1,6 +1,10 @@
--- Save one link in both directions, and forget older links of either record.
--- KEYS: by Bitrix24 record, by 1C record
--- ARGV: Bitrix24 key, 1C key, what follows the key in a value (a tombstone's mark, or nothing)
+-- Save one link in both directions, and forget older links and the intents of either record; after fence.lua.
+-- KEYS: by Bitrix24 record, by 1C record, intents; then those of the leases
+-- ARGV: Bitrix24 key, 1C key, what follows the key in a value (a tombstone's mark, or nothing), the fields of the two in
+--   the intents; then the leases' tokens
+if not is_held(4, 6) then
+  return 'lost'
+end
 local function partner_of(hash, key)
   local value = redis.call('HGET', hash, key)
   return value and string.match(value, '^%S+')
@@ -16,3 +20,4 @@ if old_bitrix24 and old_bitrix24 ~= ARGV[1] then
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ARGV[3])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[1] .. ARGV[3])
+redis.call('HDEL', KEYS[3], ARGV[4], ARGV[5])

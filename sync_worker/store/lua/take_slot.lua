@@ -50,7 +50,7 @@ if may_go and before < limit - #holders then
   redis.call('ZREM', KEYS[2], token)
   redis.call('ZREM', KEYS[3], token)
   redis.call('ZADD', KEYS[1], now + lease, token)
-  redis.call('PEXPIRE', KEYS[1], lease * 2)
+  redis.call('PEXPIRE', KEYS[1], math.max(redis.call('PTTL', KEYS[1]), lease * 2)) -- others' leases may be longer
   return 0
 end
 redis.call('ZADD', KEYS[3], now + patience, token)

@@ -59,6 +59,7 @@ class Stage:
             portal=self._wired("portal", self.portal, is_remote=True),
             base=self._wired("base", self.base, is_remote=True),
             links=self._wired("links", self.links),
+            intents=self._wired("intents", self.links.intents),
             memories=self._wired("memories", self.memories),
             locks=self._wired("locks", MemoryLocks()),
             letters=self._wired("letters", self.letters),

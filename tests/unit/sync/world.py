@@ -28,6 +28,7 @@ from sync_worker.gateways.onec.states import OnecStates
 from sync_worker.sync.counterparty import CounterpartyFlow
 from sync_worker.sync.deal import DealFlow
 from sync_worker.sync.invoice import InvoiceFlow
+from sync_worker.sync.journal import Journal
 from sync_worker.sync.lead import LeadFlow
 from sync_worker.sync.office import DeadLetterOffice
 from sync_worker.sync.retry_policy import GiveUp, NextStep
@@ -111,6 +112,7 @@ class World:
     rules: Rules = RULES
     clock: FakeClock = field(default_factory=FakeClock)
     links: MemoryLinks = field(default_factory=MemoryLinks)
+    intents: Any = None  # by default, those that the links close
     memories: MemoryMemories = field(default_factory=MemoryMemories)
     locks: MemoryLocks = field(default_factory=MemoryLocks)
     letters: MemoryDeadLetters = field(default_factory=MemoryDeadLetters)
@@ -132,7 +134,12 @@ class World:
     invoices: FakeOnecInvoices = field(default_factory=FakeOnecInvoices)
 
     def __post_init__(self) -> None:
+        self.intents = self.intents or self.links.intents
         self.replays = MemoryReplays(self.letters, now=self.clock.now)
+
+    @property
+    def journal(self) -> Journal:
+        return Journal(intents=self.intents, clock=self.clock)
 
     @property
     def counterparties(self) -> CounterpartyFlow:
@@ -145,12 +152,14 @@ class World:
             links=self.links,
             memories=self.memories,
             locks=self.locks,
+            journal=self.journal,
             rules=self.rules.counterparties,
         )
 
     @property
     def worker(self) -> SyncWorker:
-        kept: Any = {"links": self.links, "memories": self.memories, "locks": self.locks}
+        remembered: Any = {"links": self.links, "memories": self.memories, "locks": self.locks}
+        kept = {**remembered, "journal": self.journal}
         counterparties = self.counterparties
         return SyncWorker(
             flows={
@@ -177,7 +186,7 @@ class World:
                     rules=self.rules.invoices,
                     **kept,
                 ),
-                EntityKind.STATUS: StatusFlow(deals=self.deals, states=OnecStates(), rules=self.rules, **kept),
+                EntityKind.STATUS: StatusFlow(deals=self.deals, states=OnecStates(), rules=self.rules, **remembered),
             },
             capabilities=self.capabilities,
             links=self.links,
