@@ -297,6 +297,7 @@ def build_reconciler(
             clock=clock,
         ),
         links=links,
+        intents=RedisIntents(store),
         under_way=RedisUnderWay(store, connect(settings.broker_url) if _is_redis(settings.broker_url) else None),
         sweeps=RedisSweeps(store),
         capabilities=capabilities,

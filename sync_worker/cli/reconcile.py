@@ -150,6 +150,7 @@ SHOWN = {
     "onec": "1C's registered changes",
     "gone": "linked, not listed any more",
     "orphans": "marked with a 1C ref, not linked",
+    "intents": "about to be made, not linked",
 }
 
 

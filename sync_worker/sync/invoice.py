@@ -15,7 +15,7 @@ from sync_worker.domain.outcome import Outcome
 from sync_worker.domain.rules import InvoiceRules
 from sync_worker.domain.values import decimal_or_zero, fingerprint, kopecks, money_text
 from sync_worker.entities.invoice import Invoice, InvoiceCard, invoice_title
-from sync_worker.errors import BadEvent, LinkBroken, NeedsPerson, NotYetLinked
+from sync_worker.errors import LinkBroken, NeedsPerson, NotYetLinked
 from sync_worker.sync.counterparty import CounterpartyFlow
 from sync_worker.sync.journal import Journal
 from sync_worker.sync.one_way import alive, gone, gone_in_onec
@@ -46,7 +46,7 @@ class InvoiceFlow:
             if decision.create:
                 return self._show_anew(event.record)
             if event.onec is None:
-                raise BadEvent(f"1C's event of {event.record} carries no state")
+                return self._look_in_onec(event.record)
             if event.change is Change.DELETED:
                 return self._gone_in_onec(event.record, event.onec.sequence)
             invoice = self.states.invoice(event.record, event.onec)
@@ -63,6 +63,11 @@ class InvoiceFlow:
         if link is not None:
             self.links.forget(link)
         return self._show(invoice)
+
+    def _look_in_onec(self, ref: RecordRef) -> Outcome:
+        """A doorbell of an invoice in 1C: it is read as it now is."""
+        invoice = self.onec.read(ref)
+        return gone(ref, self.links) if invoice is None or invoice.is_deleted else self._show(invoice)
 
     def _gone_in_onec(self, ref: RecordRef, sequence: int) -> Outcome:
         return gone_in_onec(ref, sequence, ENTITY, ref, links=self.links, memories=self.memories)

@@ -17,13 +17,13 @@ from sync_worker.domain.drift import Heard, Held, OnecChange, Stamped, SweepStat
 from sync_worker.domain.identity import EntityKind, RecordRef, RecordType, System
 from sync_worker.domain.rules import ReconcileRules
 from sync_worker.errors import StoreUnavailable, SyncError
-from sync_worker.sync.ports import CapabilityCheck, Clock, Locks, Outbox
+from sync_worker.sync.ports import CapabilityCheck, Clock, Intents, Locks, Outbox
 from sync_worker.sync.sweep_news import ENTITY_OF, PARTNER_TYPE, News, as_event
 from sync_worker.sync.sweep_ports import AllLinks, OnecQueue, PortalSide, Sweeps, UnderWay
 from sync_worker.sync.sweep_round import Found, Round, TooMuchError, count_drift
 
 LOCK = "sweep"
-GONE, ORPHANS, ONEC = "gone", "orphans", "onec"
+GONE, ORPHANS, ONEC, INTENTS = "gone", "orphans", "onec", "intents"
 FULL_CHECK = (GONE, ORPHANS)
 PORTAL_TYPES = (
     RecordType.CONTACT,
@@ -56,6 +56,7 @@ class Reconciler:
     onec: OnecQueue
     news: News
     links: AllLinks
+    intents: Intents
     under_way: UnderWay
     sweeps: Sweeps
     capabilities: CapabilityCheck
@@ -110,6 +111,7 @@ class Reconciler:
         for type_ in PORTAL_TYPES:
             yield type_.value, partial(self._changed, type_)
         yield ONEC, self._registered
+        yield INTENTS, self._unfinished
         for source, run in ((GONE, self._gone), (ORPHANS, self._orphans)):
             if self._is_due(source, round_):
                 yield source, run
@@ -166,9 +168,9 @@ class Reconciler:
                 found.append(Found(event=event, is_drift=heard is Heard.NO))
         return found
 
-    def _bell(self, ref: RecordRef, *, whole: bool = True) -> ChangeEvent:
+    def _bell(self, ref: RecordRef, *, entity: EntityKind | None = None, whole: bool = True) -> ChangeEvent:
         return ChangeEvent(
-            entity=ENTITY_OF[ref.type],
+            entity=entity or ENTITY_OF[ref.type],
             record=ref,
             seen_at=self.clock.now(),
             trace=new_trace(),
@@ -218,6 +220,22 @@ class Reconciler:
 
     def _is_open(self, ref: RecordRef, round_: Round) -> bool:
         return self.news.is_open(ENTITY_OF[ref.type], ref, round_.under_way)
+
+    # --- what was about to be made ------------------------------------------------------------------------------------
+
+    def _unfinished(self, source: str, round_: Round) -> Swept:
+        """Creates that a look did not come back to. Only older ones: what was begun lately is just being made."""
+        before = round_.began - timedelta(minutes=self.rules.overlap_minutes)
+        old = [one for one in self.intents.all() if one.at < before]
+        unlinked = [one for one in old if self.links.find(one.source) is None]
+        left = [one for one in unlinked if self.news.is_open(one.entity, one.source, round_.under_way)]
+        found = [Found(event=self._bell(one.source, entity=one.entity)) for one in left]
+        swept = round_.hand_over(source, [(len(old), found)])
+        waiting = {one.source for one in unlinked} - {one.source for one in left}
+        for one in old:
+            if one.source not in waiting:  # its event sees to the rest, and writes down anew what it makes
+                self.intents.close(one.source)
+        return swept
 
     # --- 1C's queue --------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ import redis
 from sandbox.faults import FaultPlan
 from sandbox.onec import Base, BaseSettings
 from sync_worker.domain.identity import Lane
+from sync_worker.gateways.fence import Fence, under_no_lease
 from sync_worker.gateways.onec.client import OnecClient, Timeouts, live_lane, no_trace
 from sync_worker.store.sessions import RedisSessions
 from sync_worker.store.slots import Slots
@@ -64,6 +65,7 @@ def open_client(
     timeouts: Timeouts = TIMEOUTS,
     lane: Callable[[], Lane] = live_lane,
     trace: Callable[[], str | None] = no_trace,
+    fence: Callable[[], Fence] = under_no_lease,
 ) -> OnecClient:
     """A worker's client, as the composition root builds it."""
     slots = Slots(store, name="onec", limit=limit, lease_seconds=lease_seconds)
@@ -77,6 +79,7 @@ def open_client(
         cookies=RedisSessions(store, url=url, user=USER, slots=slots),
         lane=lane,
         trace=trace,
+        fence=fence,
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from sync_worker.domain.identity import RecordType
-from sync_worker.errors import LinkBroken, RemoteRejected
+from sync_worker.errors import LeaseLost, LinkBroken, RemoteRejected
 from sync_worker.gateways.bitrix24 import departures
 from sync_worker.gateways.bitrix24.commands import Command
 from sync_worker.gateways.bitrix24.query import Result
@@ -168,3 +170,53 @@ def test_800_calls_of_64_threads_are_each_applied(world):
     assert sum(1 if isinstance(one, str) else len(one) for one in world.seen) == 800
     assert len(world.seen) < 400  # they did leave together
     assert {world.title(deal).split()[0] for deal in deals} == set(map(str, deals))
+
+
+@pytest.fixture
+def stopped(world):
+    """A caller who finds at the last moment that his lease is lost."""
+    here = threading.local()
+
+    def fence():
+        is_lost = getattr(here, "is_lost", False)
+
+        def check():
+            if is_lost:
+                raise LeaseLost("held for too long")
+
+        return check
+
+    def make(call):
+        def run(client):
+            here.is_lost = True
+            return call(client)
+
+        return run
+
+    world.client._fence = fence
+    return make
+
+
+def test_whoever_lost_his_lease_stays_behind_and_the_others_leave(world, stopped):
+    first, late, last = world.deals(3)
+    answers = world.leave_together([update(first), stopped(update(late, "поздно")), update(last)])
+    assert [type(answer) for answer in answers] == [bool, LeaseLost, bool]
+    assert [world.title(deal) for deal in (first, late, last)] == ["новая", "Сделка 1", "новая"]
+    assert world.seen[0] == ["crm.deal.update"] * 2
+
+
+def test_where_all_have_lost_their_leases_nothing_leaves_and_the_budget_is_free_again(world, stopped):
+    deals = world.deals(2)
+    answers = world.leave_together([stopped(update(deal, "поздно")) for deal in deals])
+    assert [type(answer) for answer in answers] == [LeaseLost] * 2
+    assert world.seen == []
+    assert world.governor.settled[-1].is_failed
+    assert not world.governor.settled[-1].spent
+
+
+def test_many_commands_of_one_caller_are_asked_about_for_him(world, stopped):
+    commands = [Command(method="crm.deal.get", params={"id": deal}) for deal in world.deals(3)]
+    world.mark()
+    answers = stopped(lambda client: client.run_many(commands))(world.client)
+    assert [type(answer) for answer in answers] == [LeaseLost] * 3
+    assert world.seen == []

@@ -13,7 +13,8 @@ import redis
 import responses
 
 from sync_worker.domain.identity import Lane, RecordType
-from sync_worker.errors import LinkBroken, OutcomeUnknown, RateLimited, RemoteRejected, RemoteUnavailable
+from sync_worker.errors import LeaseLost, LinkBroken, OutcomeUnknown, RateLimited, RemoteRejected, RemoteUnavailable
+from sync_worker.gateways.fence import no_fence
 from sync_worker.gateways.onec.about import OnecCapabilities
 from sync_worker.gateways.onec.client import OnecClient, Timeouts
 from sync_worker.gateways.onec.upserts import upsert_one
@@ -297,3 +298,47 @@ def test_a_batch_carries_the_traces_of_all_its_items(client: redis.Redis) -> Non
     _, (request,) = answer_all(client, lambda items: ok(done(items)), 4, trace=trace)
 
     assert request.headers["X-Trace-Id"] == "first,second"
+
+
+# --- leases that ran out ---------------------------------------------------------------------------------------------
+
+
+def lost() -> None:
+    raise LeaseLost("held for too long")
+
+
+def test_whoever_lost_his_lease_stays_behind_and_the_others_leave(served: Served, client: redis.Redis) -> None:
+    fences = threading.local()
+    onec = open_client(served.url, client, limit=1, fence=lambda: fences.mine)
+    onec.allow_items(100)
+
+    def send(number: int) -> Any:
+        fences.mine = lost if number in (2, 4) else no_fence
+        return onec.send_item(PARTIES, party(number))
+
+    crowd = Crowd()
+    with all_slots_used(client):
+        for number in range(1, 6):
+            crowd.start(lambda number=number: send(number))
+            assert eventually(lambda number=number: in_line(onec) == number)
+    ends = crowd.ends()
+
+    assert [isinstance(end, LeaseLost) for end in ends] == [False, True, False, True, False]
+    assert served.posts() == [3]
+    assert served.names() == ["ООО 0001", "ООО 0003", "ООО 0005"]
+    onec.close()
+
+
+def test_where_nobody_may_leave_nothing_is_sent_and_the_session_is_kept(served: Served, client: redis.Redis) -> None:
+    open_client(served.url, client, limit=1).send_item(PARTIES, party(1))
+    onec = open_client(served.url, client, limit=1, fence=lambda: lost)
+
+    with pytest.raises(LeaseLost):
+        onec.send_item(PARTIES, party(2))
+    with pytest.raises(LeaseLost):
+        onec.get("/about")
+    open_client(served.url, client, limit=1).send_item(PARTIES, party(3))
+
+    assert served.names() == ["ООО 0001", "ООО 0003"]
+    assert served.counters["sessions_started"] == 1
+    onec.close()

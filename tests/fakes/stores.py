@@ -75,7 +75,7 @@ class MemoryIntents:
         earlier = self._intents.get(intent.source)
         if earlier is not None and earlier.at > settled_before:
             return False
-        self.stamp(intent)
+        self._intents[intent.source] = intent
         return True
 
     def stamp(self, intent: Intent) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,8 +14,10 @@ import redis
 from sync_worker.bootstrap import build_reconciler
 from sync_worker.contract import ACCEPTED_KEY, BROKER_KEY_PREFIX, ChangeEvent, EntityKind, Lane
 from sync_worker.domain.drift import SweepState
+from sync_worker.domain.identity import RecordRef, RecordType, bitrix24_ref
+from sync_worker.domain.intent import Intent
 from sync_worker.domain.rules import ReconcileRules
-from sync_worker.errors import RecordBusy, StoreUnavailable
+from sync_worker.errors import AmbiguousMatch, RecordBusy, StoreUnavailable
 from sync_worker.settings import load_settings
 from sync_worker.sync.reconcile import Reconciler, Report
 from tests.flow.world import INN, KPP, FlowWorld
@@ -438,3 +441,60 @@ def test_old_invoices_are_swept_where_the_portal_has_no_smart_ones(make_world):
     place = Sweeper(make_world, invoices="legacy")
 
     assert states(place.sweep())["invoice"] is SweepState.DONE
+
+
+# --- what was about to be made ---------------------------------------------------------------------------------------
+
+
+def begin(place: Sweeper, source: RecordRef, *, minutes_ago: float) -> Any:
+    """A worker wrote down that it was about to make a partner, and was heard of no more."""
+    when = place.world.clock.now() - timedelta(minutes=minutes_ago)
+    place.reconciler.intents.open(Intent(entity=EntityKind.CONTACT, source=source, at=when), settled_before=when)
+    return place.reconciler.intents
+
+
+def forgotten_company(place: Sweeper) -> RecordRef:
+    """Its events were lost, even the sweep's, and so long ago that no list of changes has it."""
+    ref = place.world.company(inn=INN, kpp=KPP)
+    place.lose_events()
+    for _ in range(2):
+        place.sweep()
+        place.world.queue.clear()
+        place.world.clock.sleep(HOUR_SECONDS)
+    return ref
+
+
+def test_a_create_that_nobody_came_back_to_is_looked_at(place):
+    ref = forgotten_company(place)
+    assert records(place.sweep()) == []
+    intents = begin(place, ref, minutes_ago=30)
+
+    report = place.sweep()
+
+    assert (records(report), report.drift[EntityKind.CONTACT]) == ([ref.key], 1)
+    assert intents.all() == []
+    place.world.drain()
+    assert [one["name"] for one in place.world.in_onec("counterparties")] == ["ООО Ромашка"]
+    assert_quiet(place)
+
+
+def test_a_create_of_a_moment_ago_and_one_that_waits_for_a_person_are_left_alone(place):
+    ref, other = forgotten_company(place), bitrix24_ref(RecordType.COMPANY, 999)
+    intents = begin(place, ref, minutes_ago=1)
+    begin(place, other, minutes_ago=30)
+    place.world.worker.settle(place.world.bell(other), AmbiguousMatch("two"))
+
+    assert records(place.sweep()) == []
+
+    assert {one.source for one in intents.all()} == {ref, other}
+
+
+def test_what_was_linked_since_is_forgotten(place):
+    ref = place.world.company(inn=INN, kpp=KPP)
+    place.world.drain()
+    place.settle()
+    intents = begin(place, ref, minutes_ago=30)
+
+    assert_quiet(place)
+
+    assert intents.all() == []

@@ -49,6 +49,28 @@ def shown(world: World) -> World:
     return world
 
 
+# --- a doorbell of 1C's ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", list(Change))
+def test_an_event_without_a_state_is_a_look_and_no_deletion(world: World, change: Change) -> None:
+    issued(world)
+
+    outcome = world.handle(world.ring(INVOICE, entity=EntityKind.INVOICE, change=change))
+
+    assert outcome is Outcome.CREATED
+    assert world.links.find(INVOICE) == linked(the_card(world), INVOICE)
+
+
+def test_a_look_at_an_invoice_that_is_gone_is_for_a_person(shown: World) -> None:
+    shown.invoices.invoices.clear()
+
+    with pytest.raises(LinkBroken) as caught:
+        shown.handle(shown.ring(INVOICE, entity=EntityKind.INVOICE))
+
+    assert caught.value.gone == INVOICE
+
+
 # --- from 1C ---------------------------------------------------------------------------------------------------------
 
 

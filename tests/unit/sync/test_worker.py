@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sync_worker.contract import Change, ChangeEvent, Lane, Misfit
+from sync_worker.contract import ChangeEvent, Lane, Misfit
 from sync_worker.domain.identity import EntityKind, System
 from sync_worker.domain.outcome import Outcome
 from sync_worker.errors import (
@@ -31,14 +31,12 @@ from tests.unit.sync.world import (
     COMPANY,
     CONTACT,
     DEAL,
-    INVOICE,
     LEAD,
     REQUISITE,
     World,
     company,
     contact,
     deal,
-    linked,
 )
 
 
@@ -314,17 +312,6 @@ def test_a_letter_of_a_requisite_is_removed_under_its_owners_name(world: World) 
 
     assert world.run(world.replay()) is Outcome.CREATED
     assert world.letters.count_by_cause() == {}
-
-
-@pytest.mark.parametrize("change", list(Change))
-def test_an_event_of_onec_without_its_state_is_no_deletion(world: World, change: Change) -> None:
-    link = linked(COMPANY, INVOICE)
-    world.links.save(link)
-
-    with pytest.raises(BadEvent, match="carries no state"):
-        world.handle(world.ring(INVOICE, entity=EntityKind.INVOICE, change=change))
-
-    assert world.links.find(COMPANY) == link
 
 
 # --- what a failure becomes ------------------------------------------------------------------------------------------
