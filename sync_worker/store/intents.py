@@ -1,10 +1,11 @@
-"""Creates whose outcome nobody knows yet: a hash, "onec:counterparty:<uuid>" -> "<Unix seconds> <entity>".
+"""Creates whose outcome nobody knows yet: a hash, "onec:counterparty:<uuid>" -> JSON of {"at", "entity", "sent"}.
 
 An entry is written before the create is sent, and goes in the very step that saves the link (save_link.lua).
 """
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,6 +33,11 @@ class RedisIntents:
         return bool(run_fenced(self._open, keys=[INTENTS_KEY], args=args))
 
     @translating()
+    def get(self, source: RecordRef) -> Intent | None:
+        value: Any = self._client.hget(INTENTS_KEY, field_of(source))
+        return None if value is None else _read(field_of(source), value)
+
+    @translating()
     def stamp(self, intent: Intent) -> None:
         self._client.hset(INTENTS_KEY, field_of(intent.source), _value(intent))
 
@@ -51,10 +57,11 @@ def field_of(source: RecordRef) -> str:
 
 
 def _value(intent: Intent) -> str:
-    return f"{intent.at.timestamp()} {intent.entity.value}"
+    told = {"at": intent.at.timestamp(), "entity": intent.entity.value, "sent": dict(intent.sent)}
+    return json.dumps(told, ensure_ascii=False)
 
 
 def _read(field: str, value: str) -> Intent:
-    seconds, _, entity = value.partition(" ")
-    at = datetime.fromtimestamp(float(seconds), UTC)
-    return Intent(entity=EntityKind(entity), source=parse_ref(field), at=at)
+    told = json.loads(value)
+    at = datetime.fromtimestamp(told["at"], UTC)
+    return Intent(entity=EntityKind(told["entity"]), source=parse_ref(field), at=at, sent=told["sent"])

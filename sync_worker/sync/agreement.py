@@ -96,7 +96,12 @@ class Agreement:
         )
 
     def is_as_agreed(self, right: CounterpartyRecord, link: Link, memory: Memory) -> bool:
-        """True where 1C's record holds what was agreed and still carries the portal's id."""
+        """True where 1C's record holds what was agreed and still carries the portal's id.
+
+        Not while only one of the two was made from the other: the portal's card may not have the 1C ref yet.
+        """
+        if "kind" not in memory.marks:
+            return False
         agreed = memory.baseline is not None and dict(right.fields) == memory.baseline.onec
         return agreed and names(right, link.bitrix24)
 

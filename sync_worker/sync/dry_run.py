@@ -169,6 +169,9 @@ class NoIntents:
     def open(self, intent: Intent, *, settled_before: datetime) -> bool:  # noqa: ARG002
         return True
 
+    def get(self, source: RecordRef) -> Intent | None:  # noqa: ARG002
+        return None
+
     def stamp(self, intent: Intent) -> None:
         """Nothing is there."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
 
 from sync_worker.domain.identity import EntityKind, RecordRef, System
 from sync_worker.domain.intent import Intent
@@ -23,8 +25,15 @@ class Journal:
     clock: Clock
 
     @contextmanager
-    def making(self, entity: EntityKind, source: RecordRef, *, known: RecordRef | None = None) -> Iterator[None]:
-        """The block asks for a partner of `source`; whoever saves their link closes what is written here.
+    def making(
+        self,
+        entity: EntityKind,
+        source: RecordRef,
+        *,
+        sent: Mapping[str, Any] = MappingProxyType({}),
+        known: RecordRef | None = None,
+    ) -> Iterator[None]:
+        """The block asks for a partner of `source`, made with the values `sent`; saving their link closes the entry.
 
         To be entered after a look for what an earlier try may have made. Nothing is written where the partner is
         `known`: it is only changed.
@@ -35,7 +44,7 @@ class Journal:
             yield
             return
         into = System.ONEC if source.system is System.BITRIX24 else System.BITRIX24
-        intent = Intent(entity=entity, source=source, at=self.clock.now())
+        intent = Intent(entity=entity, source=source, at=self.clock.now(), sent=sent)
         if not self.intents.open(intent, settled_before=intent.at - SETTLING[into]):
             raise OutcomeUnknown(f"an earlier try to make a partner of {source} in {into} may still arrive")
         try:
@@ -44,3 +53,8 @@ class Journal:
             with suppress(StoreUnavailable):  # it stands there already, only with an earlier time
                 self.intents.stamp(replace(intent, at=self.clock.now()))
             raise
+
+    def sent(self, source: RecordRef) -> Mapping[str, Any]:
+        """The values that an earlier try made its partner with, whose outcome nobody knew; nothing where none did."""
+        intent = self.intents.get(source)
+        return intent.sent if intent is not None else {}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from sync_worker.domain.identity import EntityKind, RecordRef, System
+from sync_worker.domain.intent import agreed_by_making
 from sync_worker.domain.letter import NOTHING_DECIDED, Decision
 from sync_worker.domain.link import Link, Memory
 from sync_worker.entities.contact import (
@@ -91,18 +93,28 @@ class Partners:
         partner = self._choose(record, candidates, visit.decision)
         if partner is not None:
             visit.hold(self.locks, str(partner.ref))
+            # a lost try made it: who was changed since is known by what it was made with
+            sent = self.journal.sent(record.ref) if names(partner, record.ref) else {}
             self._take(partner, record)
+            self._remember_making(sent, partner, record)
             return partner, False
         if buried := next((one for one in candidates if one.is_deleted and names(one, record.ref)), None):
             text = f"{buried.ref}, the partner of {record.ref}, is marked for deletion"
             raise LinkBroken(text, gone=buried.ref, left=record.ref)  # it keeps our id, so that no other can be made
         others = {one.ref.id for one in candidates if not one.is_deleted} if visit.decision.create else ()
-        with self.journal.making(ENTITY, record.ref):
+        with self.journal.making(ENTITY, record.ref, sent=record.fields):
             created = side.create(record, not_duplicate_of=sorted(others))
         self.save_link(record.ref, created.ref)
+        self._remember_making(record.fields, created, record)
         # the new record's own event may be here already, and would add requisite and addresses a second time
         visit.hold(self.locks, str(created.ref))
         return created, True
+
+    def _remember_making(self, sent: Mapping[str, Any], made: CounterpartyRecord, source: CounterpartyRecord) -> None:
+        """An edit that comes before both sides are written, and a worker that does not get so far, make no conflict."""
+        if sent:
+            card = made.ref if made.ref.system is System.BITRIX24 else source.ref
+            self.memories.save(ENTITY, card, Memory(baseline=agreed_by_making(sent, made.fields)))
 
     def _choose(
         self, record: CounterpartyRecord, candidates: list[CounterpartyRecord], decision: Decision

@@ -63,6 +63,8 @@ class Intents(Protocol):
     def open(self, intent: Intent, *, settled_before: datetime) -> bool:
         """Write it down. False, and nothing written, where one of the same record stands there that is younger."""
 
+    def get(self, source: RecordRef) -> Intent | None: ...
+
     def stamp(self, intent: Intent) -> None:
         """Put it in the place of the one that stands there."""
 

@@ -30,8 +30,11 @@ def stores(request: pytest.FixtureRequest) -> Stores:
     return Stores(intents=RedisIntents(client), links=RedisLinks(client))
 
 
+SENT = {"name": "Осипова Анна", "phones": ["+79161234567"], "comment": None}
+
+
 def intent(source: Any = CONTACT, *, seconds: float = 0, entity: EntityKind = EntityKind.CONTACT) -> Intent:
-    return Intent(entity=entity, source=source, at=at(seconds))
+    return Intent(entity=entity, source=source, at=at(seconds), sent=SENT)
 
 
 def test_what_is_written_down_is_read_back_the_oldest_first(stores: Stores) -> None:
@@ -41,6 +44,8 @@ def test_what_is_written_down_is_read_back_the_oldest_first(stores: Stores) -> N
     assert stores.intents.open(deal, settled_before=at(0))
 
     assert stores.intents.all() == [deal, intent(seconds=9)]
+    assert stores.intents.get(deal.source) == deal
+    assert stores.intents.get(COUNTERPARTY) is None
 
 
 def test_one_that_is_too_young_stands(stores: Stores) -> None:

@@ -78,6 +78,9 @@ class MemoryIntents:
         self._intents[intent.source] = intent
         return True
 
+    def get(self, source: RecordRef) -> Intent | None:
+        return self._intents.get(source)
+
     def stamp(self, intent: Intent) -> None:
         self._intents[intent.source] = intent
 

@@ -6,7 +6,7 @@ if not is_held(2, 4) then
   return 'lost'
 end
 local earlier = redis.call('HGET', KEYS[1], ARGV[1])
-if earlier and tonumber(string.match(earlier, '^%S+')) > tonumber(ARGV[3]) then
+if earlier and cjson.decode(earlier)['at'] > tonumber(ARGV[3]) then
   return 0
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])

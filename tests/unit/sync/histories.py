@@ -32,6 +32,7 @@ What cannot hold in principle, and what is left out for it:
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -53,6 +54,8 @@ STEPS = (
     *("type in",) * 3, *("edit",) * 5, "edit both", *("deliver",) * 10, "deliver twice", "lose", "release", "delete",
     "restore", *("merge",) * 2, *("settle",) * 3,
 )  # fmt: skip
+
+_LETTER_ID = re.compile(r"\b1[0-9a-z]{14}\b")  # it holds random bits: no two runs have the same
 
 
 @dataclass(frozen=True)
@@ -159,14 +162,16 @@ class History:
     def _note(self, came_to: str, work: Work) -> None:
         struck = self.stage.fuse.struck
         self.judge.end(work, tells=not any(one.fate in (*CRASHES, "store down") for one in struck))
-        self.trace.append(f"{work.event.record} {work.event.change} -> {came_to} {struck or ''}")
+        told = f"{work.event.record} {work.event.change} -> {came_to} {struck or ''}"
+        self.trace.append(_LETTER_ID.sub("a letter", told))
         self.seen[came_to.split(maxsplit=1)[0]] += 1
         for one in struck:
             self.seen[one.fate] += 1
             self.seen["crash between create and link"] += one.fate in CRASHES and self._is_unlinked(one)
         for letter in self.stage.world.filed:
             self.seen[letter.cause] += 1
-            self.trace.append(f"letter {letter.cause} {letter.record} {letter.partner} {letter.message}")
+            told = f"letter {letter.cause} {letter.record} {letter.partner} {letter.message}"
+            self.trace.append(_LETTER_ID.sub("a letter", told))
             if letter.cause == "internal_error":
                 self.judge.broken.append(f"our own fault: {letter.message}")
         self.stage.world.filed.clear()

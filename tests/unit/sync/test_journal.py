@@ -100,7 +100,38 @@ def test_a_worker_that_died_leaves_what_it_was_about_to_make(world: World) -> No
     with pytest.raises(Killed):
         world.handle(told)
 
-    assert world.intents.all() == [Intent(entity=KIND, source=PARTY, at=world.clock.now())]
+    sent = world.base.records[PARTY].fields
+    assert world.intents.all() == [Intent(entity=KIND, source=PARTY, at=world.clock.now(), sent=sent)]
+
+
+@pytest.mark.parametrize(("side", "call"), [("portal", "create"), ("base", "update")])
+def test_an_edit_after_a_create_that_was_cut_short_is_no_conflict(world: World, side: str, call: str) -> None:
+    """What the new record was made with is known, so that whoever differs from it has been changed since."""
+    failing = world.portal if side == "portal" else world.base
+    failing.fail(call, OutcomeUnknown("the answer was lost"), is_done=True)
+    world.base.put(company(PARTY))
+    with pytest.raises(OutcomeUnknown):
+        world.handle(world.tell(world.base.records[PARTY]))
+    (card,) = world.portal.records
+    world.portal.edit(card, name="Василёк")
+
+    world.handle(world.tell(world.base.alter(PARTY)))
+
+    assert world.base.records[PARTY].fields["name"] == "Василёк"
+    assert world.letters.count() == 0
+
+
+def test_an_edit_in_onec_after_a_create_that_was_cut_short_reaches_the_portal(world: World) -> None:
+    world.portal.put(company())
+    world.base.fail("create", OutcomeUnknown("the answer was lost"), is_done=True)
+    with pytest.raises(OutcomeUnknown):
+        world.handle(world.ring(COMPANY))
+    (party,) = world.base.records
+    world.base.edit(party, name="Василёк")
+
+    world.handle(world.ring(COMPANY))
+
+    assert world.portal.records[COMPANY].fields["name"] == "Василёк"
 
 
 def test_where_it_cannot_be_written_down_nothing_is_sent(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
