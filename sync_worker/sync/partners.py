@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from sync_worker.domain.identity import EntityKind, RecordRef, System
@@ -24,6 +25,7 @@ from sync_worker.sync.journal import Journal
 from sync_worker.sync.ports import CounterpartySide, Links, Locks, Memories
 
 ENTITY = EntityKind.CONTACT
+NOTHING_SENT: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,8 +63,13 @@ class Partners:
         self._take(found, record)
         return found, False
 
-    def _take(self, found: CounterpartyRecord, record: CounterpartyRecord) -> None:
-        """Link the two. Errors: AmbiguousMatch where the found one is another's partner."""
+    def _take(
+        self, found: CounterpartyRecord, record: CounterpartyRecord, sent: Mapping[str, Any] = NOTHING_SENT
+    ) -> None:
+        """Link the two; `sent` are the values that the found one was made with, where that is known.
+
+        Errors: AmbiguousMatch where the found one is another's partner.
+        """
         link = self.links.find(found.ref)
         owner = link.other(found.ref) if link else None
         if link is not None and owner is not None and owner != record.ref:
@@ -71,6 +78,7 @@ class Partners:
             self.inherit(owner, record.ref)
         elif link is None and found.other_ref and not names(found, record.ref):
             raise _taken(found, record, found.other_ref)  # what is written counts where we know of no link
+        self._remember_making(sent, found, record)
         self.save_link(record.ref, found.ref)
 
     def _is_merged(self, link: Link, found: CounterpartyRecord, record: CounterpartyRecord) -> bool:
@@ -94,9 +102,8 @@ class Partners:
         if partner is not None:
             visit.hold(self.locks, str(partner.ref))
             # a lost try made it: who was changed since is known by what it was made with
-            sent = self.journal.sent(record.ref) if names(partner, record.ref) else {}
-            self._take(partner, record)
-            self._remember_making(sent, partner, record)
+            sent = self.journal.sent(record.ref) if names(partner, record.ref) else NOTHING_SENT
+            self._take(partner, record, sent)
             return partner, False
         if buried := next((one for one in candidates if one.is_deleted and names(one, record.ref)), None):
             text = f"{buried.ref}, the partner of {record.ref}, is marked for deletion"
@@ -104,14 +111,17 @@ class Partners:
         others = {one.ref.id for one in candidates if not one.is_deleted} if visit.decision.create else ()
         with self.journal.making(ENTITY, record.ref, sent=record.fields):
             created = side.create(record, not_duplicate_of=sorted(others))
-        self.save_link(record.ref, created.ref)
         self._remember_making(record.fields, created, record)
+        self.save_link(record.ref, created.ref)
         # the new record's own event may be here already, and would add requisite and addresses a second time
         visit.hold(self.locks, str(created.ref))
         return created, True
 
     def _remember_making(self, sent: Mapping[str, Any], made: CounterpartyRecord, source: CounterpartyRecord) -> None:
-        """An edit that comes before both sides are written, and a worker that does not get so far, make no conflict."""
+        """An edit that comes before both sides are written, and a worker that does not get so far, make no conflict.
+
+        Before the link: whoever finds a link finds this too.
+        """
         if sent:
             card = made.ref if made.ref.system is System.BITRIX24 else source.ref
             self.memories.save(ENTITY, card, Memory(baseline=agreed_by_making(sent, made.fields)))
