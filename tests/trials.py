@@ -18,6 +18,7 @@ from tests.process.cutting import Cuts, cut_rabbitmq, cut_redis
 from tests.process.killing import kill_at_every_step, kill_whole_tree
 from tests.process.losing import alternate, lose_answers, meet
 from tests.process.shuffling import shuffle
+from tests.process.stalling import stall
 from tests.process.trials import TrialPlace, Verdict, new_seed
 from tests.services import ROOT
 
@@ -49,6 +50,7 @@ TRIALS: Mapping[str, Trial] = {
     "create_kills": _placed(kill_at_every_step, runs=250),
     "tree_kills": _placed(kill_whole_tree, events=500, kills=5, granted_seconds=RECOVERY_SECONDS),
     "tree_kills_large": _placed(kill_whole_tree, events=10_000, kills=100, granted_seconds=RECOVERY_SECONDS),
+    "stalls": _placed(stall, stalls=10),
     "lost_answers": _placed(lose_answers, each=20),
     "one_key": _placed(meet, pairs=100),
     "shuffled": _placed(shuffle, records=50, window_seconds=5),

@@ -46,14 +46,15 @@ class RedisSessions:
         keys = [self._idle, self._in_use, self._slots.holders_key]
         return cast("str | None", self._take_session(keys=keys, args=[self._life_ms, slot]))
 
-    def give_back(self, cookie: str, *, was_cut: bool = False) -> None:
+    def give_back(self, cookie: str, *, slot: str = "", was_cut: bool = False) -> None:
         """Keep it for the next call. Nothing is raised: the call is done.
 
+        `slot`: the one that it was taken in, blank for a new one. Where somebody has taken it over, nothing is done.
         `was_cut`: its call got no answer. It is taken once more, after all others; where that is cut too, it is gone.
         """
         try:
             with translating():
-                args = [cookie, self._life_ms, self._slots.limit, int(was_cut)]
+                args = [cookie, self._life_ms, self._slots.limit, int(was_cut), slot]
                 self._give_back_session(keys=[self._idle, self._in_use, self._doubtful], args=args)
         except StoreUnavailable as error:
             logger.warning("a 1C session could not be kept and idles until 1C ends it: %s", error)

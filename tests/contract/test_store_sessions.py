@@ -69,6 +69,22 @@ def test_one_whose_user_died_is_taken_over(client: redis.Redis) -> None:
     assert shared.take("live:two") is None
 
 
+def test_who_lost_his_slot_gives_back_nothing_that_is_anothers(client: redis.Redis) -> None:
+    """He stood still. Kept twice, it would push another one out."""
+    shared = sessions(client, limit=2)
+    for cookie in ("one", "two"):
+        shared.give_back(cookie)
+    assert shared.take("live:stopped") == "two"
+    assert shared.take(SLOT) == "one"
+    assert shared.take(SLOT) == "two"
+
+    shared.give_back("two", slot="live:stopped")
+    shared.give_back("two", slot=SLOT)
+    shared.give_back("one", slot=SLOT)
+
+    assert [shared.take(SLOT) for _ in range(3)] == ["one", "two", None]
+
+
 def test_one_that_was_given_back_or_dropped_is_nobodys_to_take_over(client: redis.Redis) -> None:
     shared = sessions(client)
     for cookie in ("one", "two"):

@@ -192,7 +192,7 @@ class OnecClient:
                 slot.lengthen(self._timeouts.session_seconds)
             fence()
         except SyncError:
-            self._keep(cookie)
+            self._keep(cookie, slot)
             raise
         try:
             answer = self._send(call, query, body, self._headers(cookie, trace))
@@ -202,14 +202,17 @@ class OnecClient:
                 slot.lengthen(self._timeouts.session_seconds)
                 answer = self._send(call, query, body, self._headers(None, trace))
         except requests.RequestException as error:
-            self._keep(cookie, was_cut=not was_never_sent(error))
+            self._keep(cookie, slot, was_cut=not was_never_sent(error))
             raise network_error(call, error) from None
-        self._keep(answer.session or cookie)
+        if self._cookies and answer.session:
+            self._cookies.give_back(answer.session)
+        else:
+            self._keep(cookie, slot)
         return answer
 
-    def _keep(self, cookie: str | None, *, was_cut: bool = False) -> None:
+    def _keep(self, cookie: str | None, slot: Slot, *, was_cut: bool = False) -> None:
         if self._cookies and cookie:
-            self._cookies.give_back(cookie, was_cut=was_cut)
+            self._cookies.give_back(cookie, slot=slot.token, was_cut=was_cut)
 
     def _send(self, call: Call, query: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
         """Errors: those of requests."""

@@ -22,8 +22,11 @@ class SessionCookies(Protocol):
     def drop(self, cookie: str) -> None:
         """1C has ended that session."""
 
-    def give_back(self, cookie: str, *, was_cut: bool = False) -> None:
-        """Keep it. `was_cut`: its call got no answer; it may live and hold its licence, so it gets one more chance."""
+    def give_back(self, cookie: str, *, slot: str = "", was_cut: bool = False) -> None:
+        """Keep it. `slot`: the one that it was taken in, blank for a new one.
+
+        `was_cut`: its call got no answer; it may live and hold its licence, so it gets one more chance.
+        """
 
 
 def session_headers(cookie: str | None) -> dict[str, str]:
