@@ -77,6 +77,7 @@ ROOMS = {
         "store.locks",
         "sync.alerts",
         "sync.office",
+        "sync.offline",
         "sync.reconcile",
         "sync.retry_policy",
         "sync.worker",
