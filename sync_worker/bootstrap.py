@@ -33,6 +33,7 @@ from sync_worker.gateways.bitrix24.oauth import OAuthSession
 from sync_worker.gateways.bitrix24.offline import Bitrix24Offline
 from sync_worker.gateways.bitrix24.schemas.invoice import as_old
 from sync_worker.gateways.bitrix24.throttle import PLAN_LIMITS, Limits
+from sync_worker.gateways.bitrix24.transport import TokenTransport, Transport
 from sync_worker.gateways.onec.about import OnecCapabilities, OnecExaminer
 from sync_worker.gateways.onec.changes import OnecChanges
 from sync_worker.gateways.onec.client import OnecClient
@@ -162,17 +163,19 @@ def build_application(
     first = settings.b24_oauth_refresh_token
     locks = RedisLocks(store)
     session = OAuthSession(
-        server=settings.b24_oauth_url,
+        transport=TokenTransport(server=settings.b24_oauth_url, http=_http()),
         client_id=settings.b24_oauth_client_id,
         client_secret=settings.b24_oauth_client_secret,
         first_refresh_token=first,
-        http=_http(),
         keeper=RedisTokens(store, client_id=settings.b24_oauth_client_id, first_refresh_token=first),
         alone=lambda: locks.hold("oauth:bitrix24"),
         clock=clock,
     )
     return ApplicationClient(
-        portal_origin=settings.portal_origin, session=session, governor=governor, http=_http(), sleep=clock.sleep
+        transport=Transport(webhook_url=f"{settings.portal_origin}/rest", http=_http()),
+        session=session,
+        governor=governor,
+        sleep=clock.sleep,
     )
 
 

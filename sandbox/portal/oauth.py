@@ -71,6 +71,11 @@ class OAuthServer:
                 "user_id": self.application.user_id,
             }
 
+    @property
+    def issued(self) -> tuple[str, ...]:
+        """All access tokens so far."""
+        return tuple(self._ends_at)
+
     def user_of(self, access_token: str) -> int:
         """Whom a call with this token is made as. Errors: RestError."""
         with self._lock:

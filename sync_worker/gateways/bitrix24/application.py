@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import requests
-
 from sync_worker.domain.budget import Permit
 from sync_worker.domain.identity import Lane
 from sync_worker.errors import CircuitOpen, Misconfigured, RateLimited, RemoteRejected, ShutOut, SyncError
@@ -33,13 +31,12 @@ class ApplicationClient:
     def __init__(
         self,
         *,
-        portal_origin: str,
+        transport: Transport,
         session: OAuthSession,
         governor: Governor,
-        http: requests.Session,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._transport = Transport(webhook_url=f"{portal_origin}/rest", http=http)
+        self._transport = transport
         self._session = session
         self._governor = governor
         self._sleep = sleep

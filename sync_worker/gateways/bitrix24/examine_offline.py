@@ -30,11 +30,14 @@ class OfflineExaminer:
     codes: tuple[str, ...]
 
     def examine(self) -> list[Finding]:
+        findings = []
         try:
-            return list(self._findings())
+            for finding in self._findings():
+                findings.append(finding)  # those before a failure count
         except SyncError as error:
             advice = "mend what it says; until then events come by webhook, and what is missed by the sweep"
-            return [Finding(check=QUEUE, ok=False, found=str(error), advice=advice)]
+            findings.append(Finding(check="Bitrix24 application answers", ok=False, found=str(error), advice=advice))
+        return findings
 
     def _findings(self) -> Iterator[Finding]:
         queue = Bitrix24Offline(client=self.client)

@@ -8,18 +8,15 @@ Source: settings/oauth/auto-renewal.md and error-codes.md, read 2026-11.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-import requests
-
 from sync_worker.domain.offline import Tokens
 from sync_worker.errors import Misconfigured, RemoteUnavailable, StoreUnavailable, SyncError
+from sync_worker.gateways.bitrix24.transport import NoReplyError, TokenTransport
 
-CONNECT_SECONDS = 10
-READ_SECONDS = 30
 EARLY = timedelta(seconds=30)  # so much before its end a token is taken for over: the clocks differ
 AUTHORISE_ANEW = (
     "authorise the local application anew and put its refresh token into B24_OAUTH_REFRESH_TOKEN (docs/operations.md)"
@@ -55,21 +52,19 @@ class OAuthSession:
     def __init__(
         self,
         *,
-        server: str,
+        transport: TokenTransport,
         client_id: str,
         client_secret: str,
         first_refresh_token: str,
-        http: requests.Session,
         keeper: TokenKeeper,
         alone: Callable[[], AbstractContextManager[None]],
         clock: Clock,
     ) -> None:
         """`alone` keeps other processes out: of two that renew at once one would lose the refresh token."""
-        self._url = f"{server.rstrip('/')}/oauth/token/"
+        self._transport = transport
         self._client_id = client_id
         self._client_secret = client_secret
         self._first = first_refresh_token
-        self._http = http
         self._keeper = keeper
         self._alone = alone
         self._clock = clock
@@ -116,19 +111,6 @@ class OAuthSession:
         raise Misconfigured(_said(_CAUSES["invalid_grant"]))
 
     def _ask(self, refresh_token: str) -> Tokens:
-        reply, failure = self._get(refresh_token)
-        if reply is None:
-            raise RemoteUnavailable(_said(failure))
-        body = _json_object(reply)
-        error = str(body.get("error") or "").lower()
-        if error == "invalid_grant":
-            raise _GrantRefusedError
-        if error or not reply.ok:
-            raise _refusal(reply.status_code, error)
-        return self._read(body)
-
-    def _get(self, refresh_token: str) -> tuple[requests.Response | None, str]:
-        """The answer, or the name of what came instead: the exception itself holds the address, so it stays here."""
         params = {
             "grant_type": "refresh_token",
             "client_id": self._client_id,
@@ -136,12 +118,17 @@ class OAuthSession:
             "refresh_token": refresh_token,
         }
         try:
-            timeout = (CONNECT_SECONDS, READ_SECONDS)
-            return self._http.get(self._url, params=params, timeout=timeout, allow_redirects=False), ""
-        except requests.exceptions.RequestException as error:
-            return None, type(error).__name__
+            reply = self._transport.get(params)
+        except NoReplyError as failure:
+            raise RemoteUnavailable(_said(str(failure))) from None
+        error = str(reply.body.get("error") or "").lower()
+        if error == "invalid_grant":
+            raise _GrantRefusedError
+        if error or reply.status >= 300:
+            raise _refusal(reply.status, error)
+        return self._read(reply.body)
 
-    def _read(self, body: dict[str, Any]) -> Tokens:
+    def _read(self, body: Mapping[str, Any]) -> Tokens:
         access, refresh = body.get("access_token"), body.get("refresh_token")
         if not isinstance(access, str) or not isinstance(refresh, str) or not access or not refresh:
             raise RemoteUnavailable(_said("the answer holds no tokens"))
@@ -164,11 +151,3 @@ def _refusal(status: int, error: str) -> SyncError:
 
 def _said(text: str) -> str:
     return f"Bitrix24's OAuth server: {text}"
-
-
-def _json_object(reply: requests.Response) -> dict[str, Any]:
-    try:
-        body = reply.json()
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
