@@ -16,7 +16,15 @@ from datetime import timedelta
 
 from sync_worker.contract import ChangeEvent, Ignored, Misfit, Reading, read_bitrix24
 from sync_worker.domain.offline import PAGE, OfflineRow, Readiness, Trouble
-from sync_worker.errors import Misconfigured, RecordBusy, RemoteRejected, RemoteUnavailable, SyncError, TryLater
+from sync_worker.errors import (
+    CircuitOpen,
+    Misconfigured,
+    RecordBusy,
+    RemoteRejected,
+    RemoteUnavailable,
+    SyncError,
+    TryLater,
+)
 from sync_worker.sync.offline_ports import OfflineNotes, OfflineQueue, Subscriptions
 from sync_worker.sync.ports import Clock, Locks, Outbox
 
@@ -73,13 +81,19 @@ class OfflineSource:
         return Look(rows=rows, is_well_again=trouble is not None and trouble.needs_person)
 
     def _take_all(self, rows: Counter[str]) -> None:
-        self.ensure_open()
+        self._ensure_open()
         ready, is_new = self._readiness()
         self._take_up(rows, can_reserve=ready.can_reserve, is_new=is_new)
         take = self._take_reserved if ready.can_reserve else self._take_noted
         for _ in range(MOST_PAGES):
             if take(rows) < PAGE:
                 return
+
+    def _ensure_open(self) -> None:
+        try:
+            self.ensure_open()
+        except Misconfigured as shut:  # the webhook's trouble, of which the circuit has told already
+            raise CircuitOpen(str(shut)) from shut
 
     # --- what is listened to -----------------------------------------------------------------------------------------
 

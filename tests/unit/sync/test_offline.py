@@ -19,6 +19,7 @@ from sync_worker.errors import (
     RateLimited,
     RecordBusy,
     RemoteUnavailable,
+    ShutOut,
     StoreUnavailable,
 )
 from sync_worker.gateways.bitrix24.offline import Bitrix24Offline
@@ -383,9 +384,10 @@ def test_somebody_who_is_no_administrator_is_an_alarm_too() -> None:
     assert "administrator" in str(look.error)
 
 
-def test_while_the_portal_is_shut_to_all_of_us_it_is_not_asked() -> None:
+@pytest.mark.parametrize("shut", [CircuitOpen("Bitrix24 is shut to us", retry_after_seconds=4), ShutOut("expired")])
+def test_while_the_portal_is_shut_to_all_of_us_it_is_not_asked(shut: Exception) -> None:
     world = ready()
-    world.shut = [CircuitOpen("Bitrix24 is shut to us", retry_after_seconds=4)]
+    world.shut = [shut]
 
     look = world.source().look()
 
