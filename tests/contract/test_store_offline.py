@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from sync_worker.contract import OFFLINE_TALLY_KEY
 from sync_worker.domain.offline import OfflineRow, Readiness, Tokens, Trouble
@@ -100,7 +102,7 @@ def test_the_settings_token_itself_is_not_kept(client: redis.Redis) -> None:
 
 
 def test_without_redis_all_say_so() -> None:
-    nowhere = redis.Redis(port=free_port(), decode_responses=True, socket_connect_timeout=1)
+    nowhere = redis.Redis(port=free_port(), decode_responses=True, retry=Retry(NoBackoff(), 0))
     with nowhere:
         for use in (RedisOfflineNotes(nowhere).opened, RedisOfflineNotes(nowhere).close, tokens(nowhere).read):
             with pytest.raises(StoreUnavailable):
