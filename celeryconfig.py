@@ -11,6 +11,7 @@ from sync_worker.contract import (
     ALERT_TASK,
     BROKER_KEY_PREFIX,
     EXCHANGE,
+    OFFLINE_TASK,
     RELEASE_TASK,
     REPLAY_TASK,
     REQUEUE_TASK,
@@ -114,5 +115,11 @@ beat_schedule = {
         "task": SWEEP_TASK,
         "schedule": 60.0,  # it looks whether reconcile.every_minutes are over: one question to Redis
         "options": {"queue": UPKEEP_QUEUE, "expires": 60},
+    },
+    "read-offline-queue": {
+        "task": OFFLINE_TASK,
+        # With a local application one request each time, a tenth of the standard plan's rate; without one nothing.
+        "schedule": 5.0,
+        "options": {"queue": UPKEEP_QUEUE, "expires": 5},
     },
 }

@@ -28,10 +28,9 @@ from ingress.metrics import Metrics, SpoolCollector
 from ingress.metrics_exchange import ExchangeCollector
 from ingress.openapi import build_openapi
 from ingress.publisher import Publisher
-from ingress.reading import Ignored, Reading
 from ingress.settings import Settings, load_settings
 from ingress.spool import Spool
-from sync_worker.contract import ChangeEvent, Misfit, TaskMessage, event_message, misfit_message
+from sync_worker.contract import ChangeEvent, Ignored, Misfit, Reading, TaskMessage, event_message, misfit_message
 
 Clock = Callable[[], datetime]
 FORM = "application/x-www-form-urlencoded"

@@ -27,6 +27,7 @@ from sync_worker.contract import (
     BUDGET_TALLY_KEY,
     DEAD_CAUSES_KEY,
     EVENTS_TALLY_KEY,
+    OFFLINE_TALLY_KEY,
     PARKED_KEY,
     PUT_BACK_TALLY_KEY,
     SWEEP_DRIFT_KEY,
@@ -70,6 +71,7 @@ class State:
     budget_stock: Counts  # empty where no worker looked of late
     events: Counts
     put_back: Counts  # by field
+    offline: Counts  # by what a row of the offline queue came to
     parked: int
     parked_since: Mapping[str, float]  # by entity: the second at which the oldest was seen
     dead_letters: Mapping[str, int]  # by cause
@@ -157,13 +159,15 @@ def _impatient(url: str) -> redis.Redis:
 
 def _state(client: redis.Redis) -> State:
     with client.pipeline(transaction=False) as pipeline:
-        for key in (BUDGET_TALLY_KEY, BUDGET_STOCK_KEY, EVENTS_TALLY_KEY, PUT_BACK_TALLY_KEY, SWEEP_DRIFT_KEY):
+        for key in (BUDGET_TALLY_KEY, BUDGET_STOCK_KEY, EVENTS_TALLY_KEY, PUT_BACK_TALLY_KEY, OFFLINE_TALLY_KEY):
             pipeline.hgetall(key)
+        pipeline.hgetall(SWEEP_DRIFT_KEY)
         pipeline.hlen(PARKED_KEY)
         pipeline.hlen(SWEEP_HELD_KEY)
         pipeline.smembers(DEAD_CAUSES_KEY)
         _ask_oldest(pipeline, PARKED_KEY)
-        budget_tally, budget_stock, events, put_back, drift, parked, sweeps_held, causes, *oldest = pipeline.execute()
+        budget_tally, budget_stock, events, put_back, offline, drift, *more = pipeline.execute()
+        parked, sweeps_held, causes, *oldest = more
         for cause in sorted(causes):
             pipeline.zcard(dead_cause_key(cause))
         letters = dict(zip(sorted(causes), pipeline.execute(), strict=True))
@@ -172,6 +176,7 @@ def _state(client: redis.Redis) -> State:
         budget_stock=_numbers(budget_stock),
         events=_numbers(events),
         put_back=_numbers(put_back),
+        offline=_numbers(offline),
         parked=parked,
         parked_since=_since(oldest),
         dead_letters=letters,
@@ -226,6 +231,8 @@ def _families(state: State) -> Iterator[Metric]:
     yield _counters("sync_events", "Events by what came of them", ["entity", "lane", "outcome"], events)
     text = "Values that one side had changed and the other owns, put right"
     yield _counters("sync_put_back", text, ["field"], state.put_back)
+    text = "Rows of the portal's offline queue, by what came of them"
+    yield _counters("sync_offline_rows", text, ["outcome"], state.offline)
     for field, (name, text) in _BUDGET_GAUGES.items():
         if (field,) in state.budget_stock:
             yield GaugeMetricFamily(name, text, value=state.budget_stock[field,])

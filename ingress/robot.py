@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from ingress.answers import unauthorized, unreadable
-from ingress.bitrix24 import CODES, application_token, bitrix24_event, bitrix24_misfit
+from ingress.bitrix24 import application_token
 from ingress.credentials import matches_any, without_secrets
-from ingress.reading import Ignored, Reading, positive_id
+from sync_worker.contract import CODES, Ignored, Reading, bitrix24_event, bitrix24_misfit, positive_id
 
 _DOCUMENT = re.compile(r"([A-Z][A-Z0-9_]{0,40})_([0-9]{1,20})")
 _MEANINGS = {name: CODES[f"ONCRM{name}UPDATE"] for name in ("DEAL", "LEAD", "CONTACT", "COMPANY")}

@@ -15,19 +15,25 @@ import structlog
 from requests.adapters import HTTPAdapter
 
 from sync_worker.alert_webhook import AlertWebhook
+from sync_worker.domain.doorbell import codes_to_hear
 from sync_worker.domain.identity import EntityKind, Lane
 from sync_worker.domain.rules import BudgetRules
+from sync_worker.gateways.bitrix24.application import ApplicationClient
 from sync_worker.gateways.bitrix24.changed import Bitrix24Changed
 from sync_worker.gateways.bitrix24.client import Bitrix24Client
 from sync_worker.gateways.bitrix24.contact import Bitrix24Counterparties
 from sync_worker.gateways.bitrix24.deal import Bitrix24Deals
 from sync_worker.gateways.bitrix24.directories import Directories
 from sync_worker.gateways.bitrix24.examine import Bitrix24Examiner, PortalSetup
+from sync_worker.gateways.bitrix24.examine_offline import NoOfflineExaminer, OfflineExaminer
 from sync_worker.gateways.bitrix24.invoice import invoice_gateway
 from sync_worker.gateways.bitrix24.lead import Bitrix24Leads
 from sync_worker.gateways.bitrix24.listing import Bitrix24Listing
+from sync_worker.gateways.bitrix24.oauth import OAuthSession
+from sync_worker.gateways.bitrix24.offline import Bitrix24Offline
 from sync_worker.gateways.bitrix24.schemas.invoice import as_old
 from sync_worker.gateways.bitrix24.throttle import PLAN_LIMITS, Limits
+from sync_worker.gateways.bitrix24.transport import TokenTransport, Transport
 from sync_worker.gateways.onec.about import OnecCapabilities, OnecExaminer
 from sync_worker.gateways.onec.changes import OnecChanges
 from sync_worker.gateways.onec.client import OnecClient
@@ -50,6 +56,7 @@ from sync_worker.store.leases import fence
 from sync_worker.store.links import RedisLinks
 from sync_worker.store.locks import RedisLocks
 from sync_worker.store.memories import RedisMemories
+from sync_worker.store.offline import RedisOfflineNotes, RedisTokens
 from sync_worker.store.parked import RedisParked
 from sync_worker.store.progress import RedisProgress
 from sync_worker.store.queues import RedisQueues
@@ -72,6 +79,7 @@ from sync_worker.sync.invoice import InvoiceFlow
 from sync_worker.sync.journal import Journal
 from sync_worker.sync.lead import LeadFlow
 from sync_worker.sync.office import DeadLetterOffice
+from sync_worker.sync.offline import OfflineSource
 from sync_worker.sync.ports import Clock, Examiner
 from sync_worker.sync.rebuild import Rebuild
 from sync_worker.sync.reconcile import Reconciler
@@ -100,6 +108,7 @@ class Gateways:
     onec: OnecClient
     examiners: tuple[Examiner, ...]
     portal_setup: PortalSetup
+    application: ApplicationClient | None  # None: no local application is set up
 
 
 def build_gateways(
@@ -130,6 +139,7 @@ def build_gateways(
         fence=fence,
     )
     rules = settings.rules
+    application = build_application(settings, store=store, clock=clock, governor=governor)
     mapped = {
         status for pipeline in rules.pipelines.values() for status in (*pipeline.stages, *pipeline.ignore_statuses)
     }
@@ -142,9 +152,40 @@ def build_gateways(
             OnecExaminer(
                 client=onec, clock=clock, session_cap=settings.onec_max_sessions, mapped_statuses=frozenset(mapped)
             ),
+            OfflineExaminer(client=application, codes=_codes(settings)) if application else NoOfflineExaminer(),
         ),
         portal_setup=PortalSetup(client=bitrix24, rules=rules),
+        application=application,
     )
+
+
+def build_application(
+    settings: Settings, *, store: redis.Redis, clock: Clock, governor: Governor
+) -> ApplicationClient | None:
+    """The portal as a local application calls it; None where the settings name none."""
+    if not settings.has_application:
+        return None
+    first = settings.b24_oauth_refresh_token
+    locks = RedisLocks(store)
+    session = OAuthSession(
+        transport=TokenTransport(server=settings.b24_oauth_url, http=_http()),
+        client_id=settings.b24_oauth_client_id,
+        client_secret=settings.b24_oauth_client_secret,
+        first_refresh_token=first,
+        keeper=RedisTokens(store, client_id=settings.b24_oauth_client_id, first_refresh_token=first),
+        alone=lambda: locks.hold("oauth:bitrix24"),
+        clock=clock,
+    )
+    return ApplicationClient(
+        transport=Transport(webhook_url=f"{settings.portal_origin}/rest", http=_http()),
+        session=session,
+        governor=governor,
+        sleep=clock.sleep,
+    )
+
+
+def _codes(settings: Settings) -> tuple[str, ...]:
+    return codes_to_hear(smart_invoices=settings.rules.invoices.is_smart)
 
 
 def build_governor(settings: Settings, *, store: redis.Redis) -> Governor:
@@ -306,6 +347,32 @@ def build_reconciler(
         locks=RedisLocks(store),
         clock=clock,
         rules=settings.rules.reconcile,
+        mask=worker.mask,
+    )
+
+
+def build_offline(
+    settings: Settings, *, send_task: SendTask, clock: Clock | None = None, store: redis.Redis | None = None
+) -> OfflineSource | None:
+    """What reads the portal's offline queue; None where no local application is set up. Opens no connection."""
+    clock = SystemClock() if clock is None else clock
+    store = connect(settings.redis_url) if store is None else store
+    gateways = build_gateways(settings, store=store, clock=clock, lane=lambda: Lane.LIVE)
+    if gateways.application is None:
+        return None
+    worker = build_worker(settings, send_task=send_task, clock=clock, store=store)
+    queue = Bitrix24Offline(client=gateways.application)
+    return OfflineSource(
+        queue=queue,
+        subscriptions=queue,
+        notes=RedisOfflineNotes(store),
+        outbox=worker.outbox,
+        keep=worker.keep,
+        # an open circuit is the webhook's: one of its own calls finds out whether it may close
+        ensure_open=lambda: gateways.governor.is_open() and gateways.bitrix24.call("server.time"),
+        locks=RedisLocks(store),
+        clock=clock,
+        codes=_codes(settings),
         mask=worker.mask,
     )
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_dump, post_load
 
+from sync_worker.domain.doorbell import CODES, Meaning, NoId, positive_id, read_doorbell
 from sync_worker.domain.identity import EntityKind, Lane, RecordRef, RecordType, System
 
 EXCHANGE = (
@@ -29,6 +30,7 @@ STOCK_TASK = "sync.take_stock"
 REPLAY_TASK = "sync.advance_replays"
 ALERT_TASK = "sync.send_alerts"
 SWEEP_TASK = "sync.reconcile"
+OFFLINE_TASK = "sync.read_offline_queue"
 ACCEPTED_KEY = "accepted"
 """On Redis: a hash of the messages that were accepted and not yet handled, by task id.
 
@@ -39,6 +41,8 @@ EVENTS_TALLY_KEY = "sync:tally:events"
 """In the state's Redis: a hash, "<entity> <lane> <outcome>" -> how many events came to that."""
 PUT_BACK_TALLY_KEY = "sync:tally:put_back"
 """In the state's Redis: a hash, a field's name -> how often its owner's value was put back."""
+OFFLINE_TALLY_KEY = "sync:tally:offline"
+"""In the state's Redis: a hash, what rows of the offline queue came to (sync/offline.py) -> how many."""
 BUDGET_TALLY_KEY = "sync:tally:budget:bitrix24"
 """In the state's Redis: a hash, "<lane> <field of LaneUse>" -> a count, or seconds."""
 BUDGET_STOCK_KEY = "sync:stock:budget:bitrix24"
@@ -226,6 +230,49 @@ class MisfitSchema(_Strict):
         return Misfit(**values)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ignored:
+    """An authentic event that nobody handles: counted and let go."""
+
+    code: str
+
+
+Reading = ChangeEvent | Misfit | Ignored
+
+
+def bitrix24_event(meaning: Meaning, id_: str, *, seen_at: datetime) -> ChangeEvent:
+    """A doorbell of the portal's, whichever way it came."""
+    return ChangeEvent(
+        entity=meaning.entity,
+        record=RecordRef(system=System.BITRIX24, type=meaning.type, id=id_),
+        change=Change.DELETED if meaning.is_deleted else Change.CHANGED,
+        seen_at=seen_at,
+        trace=new_trace(),
+        whole=meaning.whole,
+    )
+
+
+def bitrix24_misfit(
+    raw: Mapping[str, Any], errors: Mapping[str, Any], *, seen_at: datetime, entity: EntityKind | None = None
+) -> Misfit:
+    return Misfit(system=System.BITRIX24, seen_at=seen_at, trace=new_trace(), errors=errors, raw=raw, entity=entity)
+
+
+def read_bitrix24(
+    code: str, fields: Mapping[str, Any], raw: Mapping[str, Any], *, seen_at: datetime, fields_at: str = "data[FIELDS]"
+) -> Reading:
+    """What an authentic event of the portal says. `raw` is all of it but its secrets; `fields_at`: where they stood."""
+    if not code:
+        return bitrix24_misfit(raw, {"event": ["no event code"]}, seen_at=seen_at)
+    bell = read_doorbell(code, fields)
+    if bell is None:
+        return Ignored(code=code)
+    if isinstance(bell, NoId):
+        wrong = {f"{fields_at}[{bell.field}]": ["missing, or not a positive integer"]}
+        return bitrix24_misfit(raw, wrong, seen_at=seen_at, entity=bell.entity)
+    return bitrix24_event(bell.meaning, bell.id, seen_at=seen_at)
+
+
 _EVENTS = ChangeEventSchema()  # made once: building a schema takes longer than using it
 _MISFITS = MisfitSchema()
 
@@ -330,10 +377,13 @@ __all__ = [
     "BROKER_KEY_PREFIX",
     "BUDGET_STOCK_KEY",
     "BUDGET_TALLY_KEY",
+    "CODES",
     "DEAD_CAUSES_KEY",
     "EVENTS_TALLY_KEY",
     "EXCHANGE",
     "MISFIT_TASK",
+    "OFFLINE_TALLY_KEY",
+    "OFFLINE_TASK",
     "PARKED_KEY",
     "PUT_BACK_TALLY_KEY",
     "RELEASE_TASK",
@@ -348,21 +398,27 @@ __all__ = [
     "Change",
     "ChangeEvent",
     "EntityKind",
+    "Ignored",
     "Lane",
     "Misfit",
     "OnecState",
+    "Reading",
     "RecordRef",
     "RecordType",
     "System",
     "TaskMessage",
     "ValidationError",
     "all_queues",
+    "bitrix24_event",
+    "bitrix24_misfit",
     "dead_cause_key",
     "event_message",
     "lane_queues",
     "misfit_message",
     "new_trace",
+    "positive_id",
     "queue_name",
+    "read_bitrix24",
     "seen_key",
     "seen_marks",
     "task_name",

@@ -40,6 +40,10 @@ class Settings:
     b24_webhook_url: str = field(metadata=SECRET)  # https://portal/rest/1/secret/ : the URL itself is the secret
     b24_application_tokens: tuple[str, ...] = field(metadata=SECRET)
     b24_plan: Plan
+    b24_oauth_client_id: str  # of a local application, whose offline queue is read; empty = no such source
+    b24_oauth_client_secret: str = field(metadata=SECRET)
+    b24_oauth_refresh_token: str = field(metadata=SECRET)  # the first one; later ones are kept in Redis
+    b24_oauth_url: str  # of the server that renews tokens
     onec_interface: str
     onec_url: str  # https://host/base ; the interface's path is added
     onec_user: str
@@ -72,10 +76,16 @@ class Settings:
         parts = urlsplit(self.b24_webhook_url)
         return f"{parts.scheme}://{parts.netloc}"
 
+    @property
+    def has_application(self) -> bool:
+        """True where a local application's credentials are given: then its offline queue is read too."""
+        return bool(self.b24_oauth_client_id)
+
     def secrets(self) -> tuple[str, ...]:
         """Every text that must never be printed, longest first."""
         webhook = urlsplit(self.b24_webhook_url).path.rstrip("/").rpartition("/")[2]
         found = [webhook, self.onec_password, *self.b24_application_tokens, *self.onec_webhook_secrets]
+        found += [self.b24_oauth_client_secret, self.b24_oauth_refresh_token]
         found += [unquote(urlsplit(url).password or "") for url in (self.redis_url, self.broker_url)]
         found += [pair.partition(":")[2] for pair in self.flower_basic_auth.split(",")]  # Flower takes several
         found += [self.sentry_dsn, *_url_secrets(self.alert_webhook_url)]
@@ -98,6 +108,7 @@ def load_settings() -> Settings:
         env.seal()
     except EnvError as error:
         faults += [f"{name}: {' '.join(map(str, texts))}" for name, texts in _messages(error).items()]
+    faults += _half_given_faults(values)
     rules, rule_faults = load_rules(Path(values["sync_config"] or "sync.toml"))
     faults += rule_faults
     if faults or rules is None:
@@ -121,6 +132,10 @@ def _values(env: FileAwareEnv) -> dict[str, Any]:
         "b24_webhook_url": env.str("B24_WEBHOOK_URL", validate=_webhook_url),
         "b24_application_tokens": env.list("B24_APPLICATION_TOKENS", subcast=str.strip, validate=_tokens),
         "b24_plan": env.enum("B24_PLAN", default=Plan.STANDARD, enum=Plan, by_value=True),
+        "b24_oauth_client_id": env.str("B24_OAUTH_CLIENT_ID", default=""),
+        "b24_oauth_client_secret": env.str("B24_OAUTH_CLIENT_SECRET", default=""),
+        "b24_oauth_refresh_token": env.str("B24_OAUTH_REFRESH_TOKEN", default=""),
+        "b24_oauth_url": env.str("B24_OAUTH_URL", default=DEFAULT_OAUTH_URL, validate=_oauth_url),
         "onec_interface": env.str("ONEC_INTERFACE", default="http", validate=_interface),
         "onec_url": env.str("ONEC_URL", validate=_remote_url),
         "onec_user": env.str("ONEC_USER"),
@@ -168,6 +183,8 @@ def _redis_url(env: FileAwareEnv) -> str:
 
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+DEFAULT_OAUTH_URL = "https://oauth.bitrix24.tech"  # of portals in Russia; elsewhere https://oauth.bitrix.info
+APPLICATION = ("b24_oauth_client_id", "b24_oauth_client_secret", "b24_oauth_refresh_token")
 EMBEDDED_REDIS_NOTE = Path("redis/url")  # under SYNC_VAR; it holds the password, so only its owner may read it
 SHORTEST_KEY = 12  # shorter parts of an address are words, such as "services" or "hooks"
 PROFILES = ("ut11", "ka2", "erp2", "unf")
@@ -200,6 +217,24 @@ def _remote_url(value: str) -> None:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.username:
         raise ValidationError("must be the base's address, https://host/base, without user or password in it")
+
+
+def _oauth_url(value: str) -> None:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.username or parts.path.strip("/"):
+        raise ValidationError(f"must be the address of Bitrix24's OAuth server alone, such as {DEFAULT_OAUTH_URL}")
+
+
+def _half_given_faults(values: Mapping[str, Any]) -> list[str]:
+    """A local application's credentials: all of them or none."""
+    missing = [name.upper() for name in APPLICATION if not values[name]]
+    if len(missing) in (0, len(APPLICATION)):
+        return []
+    rest = ", ".join(name.upper() for name in APPLICATION if values[name])
+    return [
+        f"{name}: missing, though {rest} is set; the offline queue needs all three (docs/operations.md)"
+        for name in missing
+    ]
 
 
 def _sentry_dsn(value: str) -> None:
@@ -255,7 +290,7 @@ def _webhook_secrets(values: list[str]) -> None:
 
 def _plain_http_faults(values: Mapping[str, Any], *, allowed: bool) -> list[str]:
     """http:// carries secrets in the clear: accepted for loopback addresses only, unless ALLOW_PLAIN_HTTP=1."""
-    names = {name: name.upper() for name in ("b24_webhook_url", "onec_url", "alert_webhook_url")}
+    names = {name: name.upper() for name in ("b24_webhook_url", "b24_oauth_url", "onec_url", "alert_webhook_url")}
     return [
         f"{names[name]}: http:// is accepted for loopback addresses only; use https://, or set ALLOW_PLAIN_HTTP=1"
         for name in names

@@ -27,7 +27,7 @@ from sync_worker.settings import Settings
 
 MASK = "***"
 _WEBHOOK = re.compile(r"(/rest/(?:api/)?\d+/)[A-Za-z0-9_-]{4,}")
-_NAMES = r"(?i)((?:(?<![a-z0-9])|%5B)(?:secret|application_token|auth|password|access_token)"
+_NAMES = r"(?i)((?:(?<![a-z0-9])|%5B)(?:secret|application_token|auth|password|access_token|refresh_token)"
 _TOKENS = re.compile(_NAMES + r"(?:\]|%5D)?[=:]\s*)[^\s&\"',}]+")
 _QUOTED_TOKENS = re.compile(_NAMES + r"\\?[\"']\s*:\s*\\?[\"'])[^\\\"']+")  # in JSON, and in JSON within JSON
 _URL_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s/]+@")

@@ -21,6 +21,7 @@ class Call:
     user_id: int
     params: dict[str, Any]
     method: str = ""
+    is_application: bool = False  # by OAuth, as a local application; else by a webhook
 
     def get(self, name: str, default: Any = None) -> Any:
         if name in self.params:

@@ -1,5 +1,7 @@
 """Outgoing webhooks: form-encoded calls from a queue, each sent once and never again, whatever the answer.
 
+What a local application hears of lies in its offline queue (offline.py) until it asks.
+
 Source: api-reference/events/index.md and safe-event-handlers.md, read 2026-08.
 """
 
@@ -17,6 +19,7 @@ import requests
 
 from sandbox.faults import FaultPlan
 from sandbox.portal.clock import PortalClock
+from sandbox.portal.offline import OfflineQueue
 from sandbox.portal.settings import PortalSettings
 
 HANDLER_TIMEOUT_SECONDS = 5.0  # third parties' figure; the documentation gives none
@@ -75,6 +78,7 @@ class Events:
         self.handler_urls: tuple[str, ...] = settings.handler_urls
         self.portal_url = "http://127.0.0.1"
         self.log: list[Fired] = []
+        self.offline = OfflineQueue(clock)  # of the local application
         self._numbers = itertools.count(1)
         self._dues: list[_Due] = []
         self._changed = threading.Condition()
@@ -85,6 +89,7 @@ class Events:
     def fire(self, event: str, data: Mapping[str, Any], *, to_webhooks: bool = True) -> None:
         """Announce a change to every outgoing webhook there is now; some events only applications may hear."""
         urls = self.handler_urls if to_webhooks else ()
+        self.offline.note(event, data)
         fired = Fired(number=next(self._numbers), event=event, data=data, at=self._clock.real(), urls=urls)
         with self._changed:
             self.log.append(fired)
@@ -131,6 +136,7 @@ class Events:
         with self._changed:
             self._dues.clear()
             self.log.clear()
+            self.offline.empty()
             self._changed.notify_all()
 
     def _deliver_forever(self) -> None:

@@ -17,6 +17,7 @@ from sandbox.portal.errors import method_not_found
 from sandbox.portal.events import Events
 from sandbox.portal.journal import Journal
 from sandbox.portal.methods import all_methods
+from sandbox.portal.oauth import OAuthServer
 from sandbox.portal.operating import OperatingBudget
 from sandbox.portal.rest import Rest
 from sandbox.portal.settings import PortalSettings
@@ -40,6 +41,7 @@ class Portal:
         self.faults = faults if faults is not None else FaultPlan(seed=self.settings.seed)
         self.clock = PortalClock(clock, scale=self.settings.time_scale)
         self.events = Events(self.settings, self.faults, self.clock)
+        self.oauth = OAuthServer(self.settings, self.clock)
         self.world = World(settings=self.settings, clock=self.clock, events=self.events)
         self.journal_log = Journal()
         self.methods = all_methods()
@@ -88,6 +90,7 @@ class Portal:
         return Rest(
             world=self.world,
             methods=self.methods,
+            oauth=self.oauth,
             bucket=LeakyBucket(
                 leak_per_second=settings.leak_per_second, threshold=settings.threshold, seconds=self.clock.scaled
             ),
@@ -104,11 +107,16 @@ class Portal:
         def call(user_id: int, secret: str, name: str) -> Response:
             return self.rest.answer(request, user_id, secret, name)
 
-        @app.route("/rest/<path:_name>", methods=["GET", "POST"])
-        def call_without_webhook(_name: str) -> tuple[dict[str, Any], int]:
-            if _name.startswith("api/"):
+        @app.route("/rest/<path:name>", methods=["GET", "POST"])
+        def call_of_application(name: str) -> Response | tuple[dict[str, Any], int]:
+            if name.startswith("api/"):
                 return method_not_found().body(), 404  # REST v3 has nothing of the CRM
-            return {"error": "NO_AUTH_FOUND", "error_description": "Wrong authorization data"}, 401
+            return self.rest.answer(request, None, "", name)
+
+        @app.route("/oauth/token/", methods=["GET", "POST"])
+        def renew_tokens() -> tuple[dict[str, Any], int]:
+            status, body = self.oauth.answer({**request.args, **request.form}, portal_url=self.url)
+            return body, status
 
         app.register_blueprint(control.blueprint(self))
         app.register_blueprint(pages.blueprint(self))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import Request, Response
@@ -26,6 +26,7 @@ from sandbox.portal.errors import (
     SpoiledAnswerError,
 )
 from sandbox.portal.journal import Journal
+from sandbox.portal.oauth import OAuthServer
 from sandbox.portal.operating import OperatingBudget
 from sandbox.portal.reading import method_name, read_params
 from sandbox.portal.troubles import Troubles, page
@@ -34,9 +35,10 @@ from sandbox.portal.world import World
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Caller:
-    user_id: int
-    secret: str
+    user_id: int | None  # None: an application, whose token has not been looked at yet
+    secret: str  # of the webhook; of an application its id: whom running time is charged to
     started_at: float  # portal time
+    is_application: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,21 +52,22 @@ class _Reply:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rest:
-    """Answers requests to /rest/{user}/{secret}/{method}."""
+    """Answers requests to /rest/{user}/{secret}/{method}, and those of an application to /rest/{method}."""
 
     world: World
     methods: Methods
+    oauth: OAuthServer
     bucket: LeakyBucket
     operating: OperatingBudget
     troubles: Troubles
     journal: Journal
 
-    def answer(self, request: Request, user_id: int, secret: str, name: str) -> Response:
-        """Answer one request, whatever comes of it, and write it down."""
+    def answer(self, request: Request, user_id: int | None, secret: str, name: str) -> Response:
+        """Answer one request, whatever comes of it, and write it down. Without a user it is an application's."""
         clock, one_way_seconds = self.world.clock, self.world.settings.request_latency_seconds / 2
         clock.sleep(one_way_seconds)
         at, method = clock.real(), method_name(name)
-        caller = _Caller(user_id=user_id, secret=secret, started_at=clock.scaled())
+        caller = _Caller(user_id=user_id, secret=secret, started_at=clock.scaled(), is_application=user_id is None)
         commands: list[str] | None = [] if method == "batch" else None
         with self.journal.open_request():
             reply = self._reply(request, caller, method, commands)
@@ -101,8 +104,8 @@ class Rest:
 
     def _work(self, request: Request, caller: _Caller, method: str, commands: list[str] | None) -> dict[str, Any]:
         """Do what is asked, under limits and faults; `commands` is filled with the methods of a batch."""
-        self._admit(caller)
         params = read_params(request)
+        caller = self._admit(caller, params)
         if commands is not None:
             commands += [batch.method_of(command) for command in batch.commands_of(params).values()]
         self.troubles.before_request(method)
@@ -113,12 +116,17 @@ class Rest:
         self.troubles.after_command(method)
         return body
 
-    def _admit(self, caller: _Caller) -> None:
+    def _admit(self, caller: _Caller, params: dict[str, Any]) -> _Caller:
+        """Who it is, by the webhook's secret or by `auth`, which is no parameter of the method."""
         settings = self.world.settings
-        if settings.secrets.get(caller.secret) != caller.user_id:
+        if caller.is_application:
+            user_id = self.oauth.user_of(str(params.pop("auth", "")))
+            caller = replace(caller, user_id=user_id, secret=settings.application.client_id)
+        elif settings.secrets.get(caller.secret) != caller.user_id:
             raise errors.bad_credentials(settings.wrong_secret_status)
         if not self.bucket.take():
             raise errors.query_limit()
+        return caller
 
     def _run_batch(self, caller: _Caller, params: dict[str, Any]) -> dict[str, Any]:
         settings = self.world.settings
@@ -147,7 +155,14 @@ class Rest:
         entry = self.methods.find(method)
         if entry is None:
             raise errors.method_not_found()
-        call = Call(world=self.world, user_id=caller.user_id, params=params, method=method)
+        assert caller.user_id is not None  # noqa: S101  # it was admitted
+        call = Call(
+            world=self.world,
+            user_id=caller.user_id,
+            params=params,
+            method=method,
+            is_application=caller.is_application,
+        )
         with self._timed(caller, method, weight=1.0 if is_billed else None) as time:
             self._be_slow(caller)
             with self.world.lock:

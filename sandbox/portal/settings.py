@@ -14,6 +14,17 @@ _RATES = {"standard": (2.0, 50.0), "enterprise": (5.0, 250.0)}  # requests a sec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ApplicationSettings:
+    """The portal's one local application, and who has authorised it."""
+
+    client_id: str = "local.5a6d0b0c5a6d0b.12345678"
+    client_secret: str = "sandbox-secret-of-the-application"  # noqa: S105 (a sandbox's, by name)
+    refresh_token: str = "sandbox-refresh-token"  # noqa: S105 (as above); the first one
+    user_id: int = 1
+    token_seconds: float = 3600.0  # how long an access token lasts, in real seconds
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PortalSettings:
     """The plan and its limits, who may call, who hears of changes, and how slow the portal is.
 
@@ -33,6 +44,8 @@ class PortalSettings:
     secrets: Mapping[str, int] = field(default_factory=lambda: dict(SECRETS))  # webhook secret -> user id
     handler_urls: tuple[str, ...] = ()  # outgoing webhooks
     application_token: str = "sandbox-application-token"  # noqa: S105 (a sandbox's, by name)
+    application: ApplicationSettings = field(default_factory=ApplicationSettings)
+    reserves_offline_rows: bool = True  # rest_offline_extended: some plans have it
     member_id: str = "5a6d0b0c5a6d0b0c5a6d0b0c5a6d0b0c"
     wrong_secret_status: Literal[401, 403] = 401  # live portals say 401, the documentation 403
     renamed_to: str = "https://renamed-portal.invalid"  # where a portal that was renamed sends its callers

@@ -140,6 +140,11 @@ class Governor:
         return bool(self._run(self._failed_script, [], args))
 
     @translating()
+    def is_open(self) -> bool:
+        """True while the circuit is: nothing leaves but a probe now and then."""
+        return bool(self._client.hexists(self._key, "open_since"))
+
+    @translating()
     def probe_now(self) -> None:
         """Let the next call find out whether a shut portal is open again: somebody has just mended it, perhaps."""
         if self._client.hexists(self._key, "open_since"):

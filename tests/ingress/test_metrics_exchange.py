@@ -22,6 +22,7 @@ from sync_worker.store.accepted import RedisLedger
 from sync_worker.store.client import connect
 from sync_worker.store.dead_letters import RedisDeadLetters
 from sync_worker.store.governor import Governor
+from sync_worker.store.offline import RedisOfflineNotes
 from sync_worker.store.parked import RedisParked
 from sync_worker.store.stock import RedisStock
 from sync_worker.store.sweeps import RedisSweeps
@@ -127,6 +128,15 @@ def test_events_are_counted_as_the_workers_tallied_them(client: FlaskClient, sto
 
     assert found['sync_events_total{entity="deal",lane="live",outcome="updated"}'] == 2
     assert found['sync_events_total{entity="contact",lane="bulk",outcome="dead_letter"}'] == 1
+
+
+def test_rows_of_the_offline_queue_are_counted(client: FlaskClient, store: redis.Redis) -> None:
+    RedisOfflineNotes(store).count({"rung": 4, "kept": 1})
+
+    found = _samples(client)
+
+    assert found['sync_offline_rows_total{outcome="rung"}'] == 4
+    assert found['sync_offline_rows_total{outcome="kept"}'] == 1
 
 
 def test_the_drift_of_the_last_sweep_is_told(client: FlaskClient, store: redis.Redis) -> None:

@@ -17,6 +17,7 @@ from sync_worker.contract import (
     Change,
     ChangeEvent,
     EntityKind,
+    Ignored,
     Lane,
     Misfit,
     OnecState,
@@ -29,6 +30,7 @@ from sync_worker.contract import (
     misfit_message,
     new_trace,
     queue_name,
+    read_bitrix24,
     task_name,
 )
 
@@ -192,3 +194,27 @@ def test_names_that_the_outside_relies_on() -> None:
     ]
     assert [queue_name(kind) for kind in EntityKind] == ["contact", "lead", "deal", "invoice", "status"]
     assert queue_name(EntityKind.DEAL, Lane.BULK) == "deal.bulk"
+
+
+def test_an_event_of_the_portal_becomes_a_doorbell_whichever_way_it_came() -> None:
+    event = read_bitrix24("ONCRMDEALDELETE", {"ID": 7}, {}, seen_at=NOON)
+
+    assert isinstance(event, ChangeEvent)
+    assert (event.entity, event.record.key, event.change, event.seen_at) == (EntityKind.DEAL, "deal:7", "deleted", NOON)
+
+
+def test_one_without_its_id_is_kept_and_says_where_it_was_missed() -> None:
+    raw = {"EVENT_NAME": "ONCRMDEALADD"}
+
+    misfit = read_bitrix24("ONCRMDEALADD", {}, raw, seen_at=NOON, fields_at="EVENT_DATA[FIELDS]")
+
+    assert isinstance(misfit, Misfit)
+    assert (misfit.entity, list(misfit.errors), misfit.raw) == (EntityKind.DEAL, ["EVENT_DATA[FIELDS][ID]"], raw)
+
+
+def test_one_without_a_code_is_kept_and_one_of_nobodys_is_let_go() -> None:
+    nameless = read_bitrix24("", {}, {"ts": "1"}, seen_at=NOON)
+
+    assert isinstance(nameless, Misfit)
+    assert list(nameless.errors) == ["event"]
+    assert read_bitrix24("ONTASKADD", {"ID": 1}, {}, seen_at=NOON) == Ignored(code="ONTASKADD")

@@ -14,6 +14,7 @@ import pytest
 from sync_worker.contract import (
     ALERT_TASK,
     MISFIT_TASK,
+    OFFLINE_TASK,
     RELEASE_TASK,
     REPLAY_TASK,
     REQUEUE_TASK,
@@ -115,7 +116,7 @@ def test_every_flow_is_plugged_in(entity: EntityKind) -> None:
 def test_a_worker_has_our_tasks_and_no_others(celery: Mapping[str, list[str]]) -> None:
     ours = {name for name in celery["tasks"] if not name.startswith("celery.")}
 
-    upkeep = {ALERT_TASK, MISFIT_TASK, RELEASE_TASK, REPLAY_TASK, REQUEUE_TASK, STOCK_TASK, SWEEP_TASK}
+    upkeep = {ALERT_TASK, MISFIT_TASK, OFFLINE_TASK, RELEASE_TASK, REPLAY_TASK, REQUEUE_TASK, STOCK_TASK, SWEEP_TASK}
     assert ours == {*map(task_name, EntityKind), *upkeep, "sync.poison"}
 
 

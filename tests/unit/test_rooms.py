@@ -37,7 +37,7 @@ ROOMS = {
     "sync_worker.domain": room(libraries="phonenumbers stdnum"),  # both are pure tables of rules
     "sync_worker.entities": room("domain"),
     "sync_worker.errors": room("domain.identity"),
-    "sync_worker.contract": room("domain.identity", libraries="marshmallow"),
+    "sync_worker.contract": room("domain.doorbell", "domain.identity", libraries="marshmallow"),
     "sync_worker.sync": room(*PURE, "contract"),
     "sync_worker.gateways": room(),
     "sync_worker.gateways.bitrix24": room(*PURE, "gateways.group_commit", libraries="requests"),
@@ -77,6 +77,7 @@ ROOMS = {
         "store.locks",
         "sync.alerts",
         "sync.office",
+        "sync.offline",
         "sync.reconcile",
         "sync.retry_policy",
         "sync.worker",

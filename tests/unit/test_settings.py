@@ -278,6 +278,47 @@ def test_repr_hides_the_secrets_and_shows_the_rest() -> None:
     assert "onec_password='***'" in shown
 
 
+APPLICATION = {
+    "B24_OAUTH_CLIENT_ID": "local.65a1",
+    "B24_OAUTH_CLIENT_SECRET": "key-of-the-application",
+    "B24_OAUTH_REFRESH_TOKEN": "first-refresh-token",
+}
+
+
+def test_a_local_application_is_off_unless_it_is_given() -> None:
+    assert not load_settings().has_application
+
+    os.environ.update(APPLICATION)
+    settings = load_settings()
+
+    assert settings.has_application
+    assert settings.b24_oauth_url == "https://oauth.bitrix24.tech"
+    assert {"key-of-the-application", "first-refresh-token"} <= set(settings.secrets())
+    assert "key-of-the-application" not in repr(settings)
+    assert "first-refresh-token" not in repr(settings)
+
+
+@pytest.mark.parametrize("given", APPLICATION)
+def test_a_local_application_needs_all_three_or_none(given: str) -> None:
+    found = faults(**{given: APPLICATION[given]})
+
+    assert {fault.partition(":")[0] for fault in found} == set(APPLICATION) - {given}
+    assert all(given in fault and APPLICATION[given] not in fault for fault in found)
+
+
+@pytest.mark.parametrize("url", ["oauth.example", "ftp://oauth.example", "https://oauth.example/oauth/token/", ""])
+def test_the_address_of_the_oauth_server_is_held_to_its_shape(url: str) -> None:
+    (fault,) = faults(B24_OAUTH_URL=url)
+    assert fault.startswith("B24_OAUTH_URL: ")
+
+
+def test_the_oauth_server_is_held_to_https_as_well() -> None:
+    os.environ["B24_OAUTH_URL"] = "http://127.0.0.1:8101"
+    assert load_settings().b24_oauth_url == "http://127.0.0.1:8101"
+    (fault,) = faults(B24_OAUTH_URL="http://oauth.example")
+    assert "http:// is accepted for loopback" in fault
+
+
 def test_a_fault_shows_no_secret() -> None:
     os.environ.update(SECRET_ENVIRONMENT)
 

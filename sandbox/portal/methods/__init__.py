@@ -9,6 +9,7 @@ from sandbox.portal.methods import (
     classic,
     directories,
     duplicate,
+    event,
     invoice,
     item,
     payment,
@@ -24,7 +25,7 @@ from sandbox.portal.methods import (
 def all_methods() -> Methods:
     """Build the table of every method that the portal knows."""
     methods = Methods()
-    families = (address, bindings, classic, directories, duplicate, invoice, item, productrow, requisite, system)
+    families = (address, bindings, classic, directories, duplicate, event, invoice, item, productrow, requisite, system)
     for family in (*families, payment, timeline, user, userfield):
         family.register(methods)
     return methods

@@ -13,12 +13,14 @@ from sandbox.portal.errors import RestError, application_only
 from sandbox.portal.store import Record
 
 SCOPES = ("crm", "user", "userfieldconfig")
-_APPLICATION_ONLY = (
-    *("event.bind", "event.unbind", "event.get", "event.test", "events", "placement.bind"),
-    *("event.offline.get", "event.offline.list", "event.offline.clear", "event.offline.error"),
-    *("bizproc.robot.add", "bizproc.robot.list", "crm.automation.trigger.execute"),
+# what an application may call, and no application of the sandbox has
+_NOT_HERE = (
+    *("event.test", "placement.bind", "bizproc.robot.add", "bizproc.robot.list", "crm.automation.trigger.execute"),
 )
-_FEATURES = {"rest_offline_extended": "N", "rest_auth_connector": "N"}
+_APPLICATION_ONLY = (
+    *("event.bind", "event.unbind", "event.get", "events", *_NOT_HERE),
+    *("event.offline.get", "event.offline.list", "event.offline.clear", "event.offline.error"),
+)
 
 
 def register(methods: Methods) -> None:
@@ -28,8 +30,8 @@ def register(methods: Methods) -> None:
     methods.add("methods", lambda call: list_methods(methods, call), scope="")
     methods.add("server.time", lambda call: iso(call.world.clock.real()), scope="")
     methods.add("feature.get", get_feature, scope="")
-    methods.add("app.info", refuse_application_info, scope="")
-    for name in _APPLICATION_ONLY:
+    methods.add("app.info", application_info, scope="")
+    for name in _NOT_HERE:
         methods.add(name, refuse_webhook, scope="")
 
 
@@ -48,7 +50,7 @@ def profile(call: Call) -> Record:
 def get_method(methods: Methods, call: Call) -> Record:
     name = str(call.get("name") or "")
     is_known = name == "batch" or methods.find(name) is not None
-    return {"isExisting": is_known, "isAvailable": is_known and name not in _APPLICATION_ONLY}
+    return {"isExisting": is_known, "isAvailable": is_known and (call.is_application or name not in _APPLICATION_ONLY)}
 
 
 def list_methods(methods: Methods, call: Call) -> list[str]:
@@ -60,11 +62,17 @@ def get_feature(call: Call) -> Record:
     code = str(call.get("CODE") or "")
     if not code:
         raise RestError("CODE_EMPTY", "CODE can't be empty")
-    return {"value": _FEATURES.get(code, "N")}
+    has_it = code == "rest_offline_extended" and call.world.settings.reserves_offline_rows
+    return {"value": "Y" if has_it else "N"}
 
 
-def refuse_application_info(_call: Call) -> Any:
-    raise RestError("ACCESS_DENIED", "Access denied! Application context required")
+def application_info(call: Call) -> Record:
+    if not call.is_application:
+        raise RestError("ACCESS_DENIED", "Access denied! Application context required")
+    application = call.world.settings.application
+    licence = {"LICENSE": "ru_basic", "LICENSE_TYPE": "basic", "LICENSE_FAMILY": "basic", "LANGUAGE_ID": "ru"}
+    state = {"STATUS": "L", "INSTALLED": True, "PAYMENT_EXPIRED": "N", "DAYS": None}
+    return {"ID": 1, "CODE": application.client_id, "VERSION": 1, **state, **licence}
 
 
 def refuse_webhook(_call: Call) -> Any:

@@ -14,6 +14,7 @@ import requests
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 70  # the portal cuts a request at 60 s
+TOKEN_SECONDS = 30
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +59,26 @@ class Transport:
             return Reply(status=reply.status_code, body=_json_object(reply))
         # raised out here, where nothing is being handled: else the secret URL would stay behind in __context__
         raise failure
+
+
+class TokenTransport:
+    """The OAuth server, as far as tokens are renewed. Its address holds all secrets: see the module."""
+
+    def __init__(self, *, server: str, http: requests.Session) -> None:
+        self._url = f"{server.rstrip('/')}/oauth/token/"
+        self._http = http
+
+    def get(self, params: Mapping[str, str]) -> Reply:
+        """Errors: NoReplyError."""
+        try:
+            reply = self._http.get(
+                self._url, params=params, timeout=(CONNECT_SECONDS, TOKEN_SECONDS), allow_redirects=False
+            )
+        except requests.exceptions.RequestException as error:
+            failure = _failure(error)
+        else:
+            return Reply(status=reply.status_code, body=_json_object(reply))
+        raise failure  # out here, as above
 
 
 def _json_object(reply: requests.Response) -> dict[str, Any]:
