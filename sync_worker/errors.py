@@ -76,6 +76,7 @@ class QueueRefused(StoreUnavailable):
     """RabbitMQ has a queue in another form than ours, and takes nothing for it: a person has to see to that."""
 
     cause = "queue_refused"
+    advice = "Have the queues made anew: docs/operations.md, 'Queues of an older version'."
 
 
 class RecordBusy(TryLater):

@@ -26,6 +26,7 @@ from sync_worker.contract import (
     ValidationError,
     all_queues,
     event_message,
+    explain_refusal,
     misfit_message,
     new_trace,
     queue_name,
@@ -192,3 +193,17 @@ def test_names_that_the_outside_relies_on() -> None:
     ]
     assert [queue_name(kind) for kind in EntityKind] == ["contact", "lead", "deal", "invoice", "status"]
     assert queue_name(EntityKind.DEAL, Lane.BULK) == "deal.bulk"
+
+
+def test_a_refused_queue_is_named_with_what_to_do() -> None:
+    reply = "PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit' for queue 'deal.bulk' in vhost '/': received ..."
+
+    said = explain_refusal(reply)
+
+    assert "the queue deal.bulk" in said
+    assert "docs/operations.md" in said
+    assert said.endswith(reply)
+
+
+def test_a_refusal_in_other_words_is_told_as_well() -> None:
+    assert "RabbitMQ has a queue in a form" in explain_refusal("something else")
