@@ -36,9 +36,12 @@ task_queues = [
     Queue(name, _exchange, routing_key=name, durable=True, queue_arguments=_arguments) for name in all_queues()
 ]
 if not _is_redis:  # every worker takes from it, whatever its -Q (tasks/consumer.py)
-    _dead_exchange = Exchange(DEAD_EXCHANGE, type="topic", durable=True)
+    # A fanout, and a key of its own: Celery binds each queue's exchange, by the queue's key, to where its native delays
+    # come out, so with "#" every delayed message would come here as well.
+    _dead_exchange = Exchange(DEAD_EXCHANGE, type="fanout", durable=True)
+    _dead_arguments = dict(RABBITMQ_DEAD_QUEUE)
     task_queues.append(
-        Queue(DEAD_QUEUE, _dead_exchange, routing_key="#", durable=True, queue_arguments=dict(RABBITMQ_DEAD_QUEUE))
+        Queue(DEAD_QUEUE, _dead_exchange, routing_key=DEAD_QUEUE, durable=True, queue_arguments=_dead_arguments)
     )
 task_default_queue = UPKEEP_QUEUE
 task_default_exchange = _exchange.name

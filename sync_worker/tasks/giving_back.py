@@ -52,13 +52,17 @@ def counts_deliveries(task: Task) -> bool:
 def _is_sent_anew(task: Task) -> bool:
     """Put the running task's message into its queue once more: same id, same content, and still watched if it was."""
     request = task.request
+    shown = {name: request.get(name) or "()" for name in ("argsrepr", "kwargsrepr")}  # else Celery shows the content
+    watched = {"headers": {SUSPECT_HEADER: True}} if is_watched(request) else {}
     try:
-        task.signature_from_request(
-            argsrepr=request.argsrepr,
-            kwargsrepr=request.kwargsrepr,
-            mandatory=True,  # a queue that is gone is an error
-            **({"headers": {SUSPECT_HEADER: True}} if is_watched(request) else {}),
-        ).apply_async()
+        # mandatory: where no queue takes it, that is an error and no confirmation
+        message = task.signature_from_request(mandatory=True, **shown, **watched)
+        with task.app.producer_pool.acquire(block=True) as producer:
+            try:
+                message.apply_async(producer=producer)
+            except BaseException:
+                producer.connection.collect()  # the next one must not find this one's confirmation there
+                raise
     except Exception as error:  # whatever it is, the message is not lost: it is still unacknowledged
         logger.warning("not_sent_anew", reason=f"{type(error).__name__}: {error}")
         return False

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from kombu import Connection
+from kombu.transport.native_delayed_delivery import calculate_routing_key, level_name
 
-from sync_worker.contract import DEAD_QUEUE, DELIVERY_LIMIT, ChangeEvent
+from sync_worker.contract import DEAD_QUEUE, DELIVERY_LIMIT, ChangeEvent, EntityKind, event_message
 from sync_worker.domain.identity import RecordType, bitrix24_ref
 from tests.process.exchange import wait_until
 from tests.process.hasty import EARLY, UNTOUCHABLE
-from tests.process.test_poison import Place, add_contact, assert_a_good_event_is_handled_by
+from tests.process.test_poison import Place, add_contact, assert_a_good_event_is_handled_by, has_come_to_an_end
 from tests.process.test_survival import agree_on_all
 from tests.rabbitmq import SERVER, RabbitServer
 
@@ -127,6 +129,28 @@ def test_beats_tasks_that_waited_too_long_are_no_letters(place: HastyPlace) -> N
     wait_until(lambda: place.in_dead_queue() == 0, what="they are let go")
     assert_a_good_event_is_handled_by(place, place.worker.pid)
     assert place.letters() == known
+
+
+def test_a_delayed_event_comes_once_and_not_to_the_dead_queue_too(place: HastyPlace) -> None:
+    event = ChangeEvent(
+        entity=EntityKind.CONTACT,
+        record=bitrix24_ref(RecordType.CONTACT, "333333"),
+        seen_at=datetime.now(UTC),
+        trace="delayed",
+    )
+    message = event_message(event)
+    with Connection(place.environment["BROKER_URL"], transport_options={"confirm_publish": True}) as connection:
+        connection.Producer().publish(
+            message.body,
+            exchange=level_name(27),
+            routing_key=calculate_routing_key(1, message.queue),
+            headers=message.headers,
+            mandatory=True,
+        )
+
+    wait_until(lambda: has_come_to_an_end(place, event.record.id), what="it is handled")
+    assert_a_good_event_is_handled_by(place, place.worker.pid)
+    assert place.worker.log().count(f"sync.contact[{message.correlation_id}] received") == 1
 
 
 def test_an_event_waits_for_the_store_for_longer_than_the_limit(place: HastyPlace) -> None:
