@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from kombu import Connection
@@ -40,6 +41,14 @@ class HastyPlace(Place):
         wait_until(is_filed, what="a letter is filed")
         return deaths
 
+    def kill_worker(self) -> None:
+        """And let go of what it held or had not taken yet: echoes of an earlier test's contacts."""
+        wait_until(lambda: self.in_queue("contact") == 0, what="the worker has taken what there is")
+        self.worker.kill()
+        with Connection(self.environment["BROKER_URL"]) as connection:
+            purge = connection.default_channel.queue_purge
+            wait_until(lambda: purge("contact") == 0 and self.consumers("contact") == 0, what="the queue is empty")
+
     def take_and_vanish(self, times: int) -> None:
         """As `times` workers would that died before they could do anything with the first contact's event."""
         for _ in range(times):
@@ -47,9 +56,18 @@ class HastyPlace(Place):
                 channel = connection.default_channel
                 wait_until(lambda channel=channel: channel.basic_get("contact"), what="the event is in its queue")
 
-    def in_dead_queue(self) -> int:
+    def in_queue(self, name: str) -> int:
+        return int(self._ask(name).message_count)
+
+    def consumers(self, name: str) -> int:
+        return int(self._ask(name).consumer_count)
+
+    def _ask(self, name: str) -> Any:
         with Connection(self.environment["BROKER_URL"]) as connection:
-            return int(connection.default_channel.queue_declare(DEAD_QUEUE, passive=True).message_count)
+            return connection.default_channel.queue_declare(name, passive=True)
+
+    def in_dead_queue(self) -> int:
+        return self.in_queue(DEAD_QUEUE)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +87,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HastyPlace]:
 
 def test_an_event_that_ends_its_worker_before_that_is_counted_becomes_a_letter(place: HastyPlace) -> None:
     known = place.letters()
-    place.worker.kill()
+    place.kill_worker()
     place.put_event(EARLY)
     place.take_and_vanish(DELIVERY_LIMIT - 2)
 
@@ -86,7 +104,7 @@ def test_an_event_that_ends_its_worker_before_that_is_counted_becomes_a_letter(p
 
 def test_who_files_a_killer_is_killed_twice_and_then_files_it_without_its_content(place: HastyPlace) -> None:
     known = place.letters()
-    place.worker.kill()
+    place.kill_worker()
     place.put_event(UNTOUCHABLE)
     place.take_and_vanish(DELIVERY_LIMIT + 1)
 
@@ -103,7 +121,7 @@ def test_who_files_a_killer_is_killed_twice_and_then_files_it_without_its_conten
 
 def test_what_is_no_event_is_kept_as_it_came(place: HastyPlace) -> None:
     known, pid = place.letters(), place.worker.pid
-    place.worker.kill()
+    place.kill_worker()
     place.put(b"no event at all", headers={"id": "42"})
     place.take_and_vanish(DELIVERY_LIMIT + 1)
     wait_until(lambda: place.in_dead_queue() == 1, what="RabbitMQ gives it up")
@@ -121,7 +139,7 @@ def test_what_is_no_event_is_kept_as_it_came(place: HastyPlace) -> None:
 
 def test_beats_tasks_that_waited_too_long_are_no_letters(place: HastyPlace) -> None:
     known = place.letters()
-    place.worker.kill()
+    place.kill_worker()
     wait_until(lambda: place.in_dead_queue() >= 3, what="some have expired")
 
     place.worker.start()
@@ -155,7 +173,7 @@ def test_a_delayed_event_comes_once_and_not_to_the_dead_queue_too(place: HastyPl
 
 def test_an_event_waits_for_the_store_for_longer_than_the_limit(place: HastyPlace) -> None:
     known, ids = place.letters(), list[int]()
-    place.worker.kill()
+    place.kill_worker()
     ids.append(add_contact(place))
     place.take_and_vanish(DELIVERY_LIMIT - 2)
     place.redis.kill()
