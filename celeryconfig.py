@@ -10,8 +10,12 @@ from kombu import Exchange, Queue
 from sync_worker.contract import (
     ALERT_TASK,
     BROKER_KEY_PREFIX,
+    DEAD_EXCHANGE,
+    DEAD_QUEUE,
     EXCHANGE,
     OFFLINE_TASK,
+    RABBITMQ_DEAD_QUEUE,
+    RABBITMQ_QUEUE,
     RELEASE_TASK,
     REPLAY_TASK,
     REQUEUE_TASK,
@@ -28,10 +32,18 @@ _is_redis = broker_url.startswith(("redis", "rediss"))
 # On Redis kombu imitates exchanges with a set of bindings, and a message is dropped without a word when that set is
 # gone. A list by its queue's name is always there. On RabbitMQ native delays need a topic exchange.
 _exchange = Exchange("", type="direct") if _is_redis else Exchange(EXCHANGE, type="topic", durable=True)
-_arguments = {} if _is_redis else {"x-queue-type": "quorum"}
+_arguments = {} if _is_redis else dict(RABBITMQ_QUEUE)
 task_queues = [
     Queue(name, _exchange, routing_key=name, durable=True, queue_arguments=_arguments) for name in all_queues()
 ]
+if not _is_redis:  # every worker takes from it, whatever its -Q (tasks/consumer.py)
+    # A fanout, and a key of its own: Celery binds each queue's exchange, by the queue's key, to where its native delays
+    # come out, so with "#" every delayed message would come here as well.
+    _dead_exchange = Exchange(DEAD_EXCHANGE, type="fanout", durable=True)
+    _dead_arguments = dict(RABBITMQ_DEAD_QUEUE)
+    task_queues.append(
+        Queue(DEAD_QUEUE, _dead_exchange, routing_key=DEAD_QUEUE, durable=True, queue_arguments=_dead_arguments)
+    )
 task_default_queue = UPKEEP_QUEUE
 task_default_exchange = _exchange.name
 task_default_exchange_type = _exchange.type
@@ -47,7 +59,7 @@ task_reject_on_worker_lost = True
 task_acks_on_failure_or_timeout = True  # failures are filed by us, then acknowledged
 worker_prefetch_multiplier = 1
 worker_pool = "threads"  # the work is waiting for two HTTP services; one process shares client and budget
-worker_consumer = "sync_worker.tasks.poison:CarefulConsumer"  # what no task can take becomes a dead letter
+worker_consumer = "sync_worker.tasks.consumer:CarefulConsumer"  # what no task can take becomes a dead letter
 worker_concurrency = 32  # threads cost little, and calls that wait together leave together (benchmarks.contact_events)
 worker_cancel_long_running_tasks_on_connection_loss = False  # threads cannot be cancelled; upserts may run twice
 worker_hijack_root_logger = False  # our own structured logs

@@ -18,7 +18,7 @@ from typing import Any
 
 import sentry_sdk
 
-from ingress.publisher import BrokerUnavailableError, Publisher
+from ingress.publisher import BrokerUnavailableError, Publisher, QueueRefusedError
 from ingress.spool import Row, Spool, SpoolUnavailableError, Stock
 from sync_worker.contract import TaskMessage
 
@@ -94,6 +94,11 @@ class Alarms:
             self.log.error(name, **facts)
             sentry_sdk.capture_message(name, level="error")  # where Sentry is set up; the name alone
 
+    def sound_refusal(self, error: Exception) -> None:
+        """Of what only a person can mend; a broker that is away comes back by itself, and has an alarm of its own."""
+        if isinstance(error, QueueRefusedError):
+            self.sound("queue_refused", reason=str(error))
+
     def is_on(self, name: str) -> bool:
         return name in self._on
 
@@ -152,7 +157,8 @@ class Acceptor:
         stock = self.measure()
         spooled = stock.events if stock else 0
         waiting = f"{spooled} events wait in the spool" if spooled else ""
-        return Readiness(troubles=tuple(filter(None, (broker, spool, waiting))), spooled=spooled)
+        refused = "RabbitMQ refuses a queue: the log says which" if self.alarms.is_on("queue_refused") else ""
+        return Readiness(troubles=tuple(filter(None, (broker, refused, spool, waiting))), spooled=spooled)
 
     def _goes_straight(self, spool: Spool) -> bool:
         """Whether nothing waits. A look at the file takes longer than all the rest, so it is not done each time."""
@@ -172,8 +178,10 @@ class Acceptor:
             self._publisher.publish(messages)
         except BrokerUnavailableError as error:
             self.breaker.note(failed=True)
+            self.alarms.sound_refusal(error)
             raise NotAcceptedError(f"broker: {type(error.__cause__).__name__}") from error
         self.breaker.note(failed=False)
+        self.alarms.clear("queue_refused")
 
     def _keep(self, spool: Spool, messages: Sequence[TaskMessage]) -> Place:
         try:
@@ -275,6 +283,7 @@ class Drain:
             return
         self._publisher.publish(messages)
         self._breaker.note(failed=False)
+        self._alarms.clear("queue_refused")
         self._sent_up_to = rows[-1].id
         self._moved += len(messages)
         self._forget_sent()
@@ -293,6 +302,7 @@ class Drain:
         match error:
             case BrokerUnavailableError():
                 self._breaker.note(failed=True)
+                self._alarms.sound_refusal(error)
             case SpoolUnavailableError() | OSError():
                 self._alarms.sound("spool_fails", reason=str(error))
             case _:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from amqp.exceptions import MessageNacked
+from amqp.exceptions import MessageNacked, PreconditionFailed
 from kombu import Connection, Exchange, Queue
 from kombu.exceptions import KombuError
 from kombu.pools import ProducerPool
@@ -22,9 +22,11 @@ from sync_worker.contract import (
     ACCEPTED_KEY,
     BROKER_KEY_PREFIX,
     EXCHANGE,
+    RABBITMQ_QUEUE,
     Accepted,
     TaskMessage,
     all_queues,
+    explain_refusal,
     seen_marks,
 )
 
@@ -36,6 +38,10 @@ _RETRIES = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interv
 
 class BrokerUnavailableError(Exception):
     """The broker did not confirm: send again later. Some of the messages may be there; doing them twice is safe."""
+
+
+class QueueRefusedError(BrokerUnavailableError):
+    """RabbitMQ has a queue in another form than ours. It takes nothing until a person has seen to that."""
 
 
 class Publisher:
@@ -100,6 +106,8 @@ class Publisher:
                     # whatever went wrong, the next one must not find a half-read answer on this connection
                     producer.connection.collect()
                     raise
+        except PreconditionFailed as error:
+            raise QueueRefusedError(explain_refusal(str(error.reply_text))) from error
         except self._errors as error:
             raise BrokerUnavailableError(str(error)) from error
 
@@ -156,7 +164,7 @@ def _queues(*, is_redis: bool) -> dict[str, Queue]:
     # Redis has no exchanges: kombu imitates them with a set of bindings, and drops a message without a word when that
     # set is gone (after a FLUSHDB, or a failover to an empty replica). A list by its name is always there.
     exchange = Exchange("", type="direct") if is_redis else Exchange(EXCHANGE, type="topic", durable=True)
-    arguments = {} if is_redis else {"x-queue-type": "quorum"}
+    arguments = {} if is_redis else dict(RABBITMQ_QUEUE)
     return {
         name: Queue(name, exchange, routing_key=name, durable=True, queue_arguments=arguments) for name in all_queues()
     }

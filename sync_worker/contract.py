@@ -6,11 +6,13 @@ The ingress imports this module and nothing else of the worker, so it must stay 
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_dump, post_load
@@ -23,6 +25,25 @@ EXCHANGE = (
 )
 BROKER_KEY_PREFIX = "sync:"  # so that one Redis server can be shared, and its rights given by pattern
 UPKEEP_QUEUE = "upkeep"
+DEAD_EXCHANGE = "sync.dead"
+DEAD_QUEUE = "dead"
+"""On RabbitMQ: takes what the broker has given out DELIVERY_LIMIT times in vain. On Redis there is no such thing."""
+DELIVERY_LIMIT = 20  # far above our own count of three crashes: each connection that breaks counts as well
+RABBITMQ_QUEUE: Mapping[str, str | int] = MappingProxyType(
+    {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": DELIVERY_LIMIT,
+        "x-dead-letter-exchange": DEAD_EXCHANGE,
+        # the message stays in its queue until the dead one has confirmed it; that needs this kind of overflow
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
+)
+"""How every queue of work is declared on RabbitMQ, whoever does it: it refuses one queue in two forms."""
+RABBITMQ_DEAD_QUEUE: Mapping[str, str | int] = MappingProxyType(
+    # none in effect: nothing is behind this queue. Without a word RabbitMQ 4 would set one of 20, and then drop
+    {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000}
+)
 MISFIT_TASK = "sync.misfit"
 RELEASE_TASK = "sync.release_parked"
 REQUEUE_TASK = "sync.requeue_lost"
@@ -367,6 +388,17 @@ def seen_marks(accepted: Mapping[str, Accepted]) -> dict[str, dict[str, float]]:
     return marks
 
 
+def explain_refusal(reply: str) -> str:
+    """What to do where RabbitMQ answers `reply` (406) to a declaration: the queue is there in another form."""
+    named = re.search(r"queue '([^']*)'", reply)
+    queue = f"the queue {named[1]}" if named else "a queue"
+    return (
+        f"RabbitMQ has {queue} in a form that this version does not declare, most likely from an older version. "
+        "Let the workers of that version empty all queues, stop them, delete the queues and start again: "
+        f"docs/operations.md, 'Queues of an older version'. RabbitMQ's own words: {reply}"
+    )
+
+
 def new_trace() -> str:
     return uuid.uuid4().hex
 
@@ -379,6 +411,9 @@ __all__ = [
     "BUDGET_TALLY_KEY",
     "CODES",
     "DEAD_CAUSES_KEY",
+    "DEAD_EXCHANGE",
+    "DEAD_QUEUE",
+    "DELIVERY_LIMIT",
     "EVENTS_TALLY_KEY",
     "EXCHANGE",
     "MISFIT_TASK",
@@ -386,6 +421,8 @@ __all__ = [
     "OFFLINE_TASK",
     "PARKED_KEY",
     "PUT_BACK_TALLY_KEY",
+    "RABBITMQ_DEAD_QUEUE",
+    "RABBITMQ_QUEUE",
     "RELEASE_TASK",
     "REPLAY_TASK",
     "REQUEUE_TASK",
@@ -413,6 +450,7 @@ __all__ = [
     "bitrix24_misfit",
     "dead_cause_key",
     "event_message",
+    "explain_refusal",
     "lane_queues",
     "misfit_message",
     "new_trace",

@@ -72,6 +72,13 @@ class StoreUnavailable(TryLater):
     cause = "store_unavailable"
 
 
+class QueueRefused(StoreUnavailable):
+    """RabbitMQ has a queue in another form than ours, and takes nothing for it: a person has to see to that."""
+
+    cause = "queue_refused"
+    advice = "Have the queues made anew: docs/operations.md, 'Queues of an older version'."
+
+
 class RecordBusy(TryLater):
     """Another task holds this record: come back in a moment. Uses up no attempt."""
 

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from amqp.exceptions import PreconditionFailed
 from kombu.exceptions import KombuError
 
-from sync_worker.contract import Accepted, ChangeEvent, event_message
-from sync_worker.errors import StoreUnavailable
+from sync_worker.contract import Accepted, ChangeEvent, event_message, explain_refusal
+from sync_worker.errors import QueueRefused, StoreUnavailable
 
 SendTask = Callable[..., Any]
 
@@ -49,7 +50,7 @@ class CeleryOutbox:
         return [accepted.shown for _, accepted in lost]
 
     def _put(self, task_id: str, accepted: Accepted) -> None:
-        """Put a message into its queue, under the id it is known by."""
+        """Put a message into its queue, under the id it is known by. Errors: StoreUnavailable."""
         try:
             self._send_task(
                 accepted.task,
@@ -59,5 +60,7 @@ class CeleryOutbox:
                 argsrepr="()",
                 kwargsrepr=accepted.shown,
             )
+        except PreconditionFailed as error:
+            raise QueueRefused(explain_refusal(str(error.reply_text))) from None
         except (KombuError, OSError) as error:
             raise StoreUnavailable(f"the broker does not take messages: {type(error).__name__}") from None

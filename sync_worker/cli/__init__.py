@@ -19,7 +19,7 @@ from sync_worker.cli.setup import setup
 from sync_worker.cli.story import story
 from sync_worker.cli.up import up
 from sync_worker.cli.watchdog import watchdog
-from sync_worker.errors import StoreUnavailable, SyncError
+from sync_worker.errors import QueueRefused, StoreUnavailable, SyncError
 from sync_worker.settings import SettingsError
 from sync_worker.sync.office import NotPossible
 
@@ -35,7 +35,8 @@ class PlainlySpoken(click.Group):
         except (SettingsError, SyncError, NotPossible) as error:
             if ctx.params["debug"]:
                 raise
-            advice = STORE_ADVICE if isinstance(error, StoreUnavailable) else ""
+            is_away = isinstance(error, StoreUnavailable) and not isinstance(error, QueueRefused)
+            advice = STORE_ADVICE if is_away else ""
             raise click.ClickException(f"{error}{advice}") from error
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import structlog
 from celery import Task
-from celery.exceptions import Ignore, Reject, Retry
 from marshmallow import ValidationError
 
 from sync_worker.app import app
@@ -32,12 +29,12 @@ from sync_worker.store.crashes import RedisCrashes
 from sync_worker.store.locks import RedisLocks
 from sync_worker.sync.retry_policy import GiveUp, WaitFor
 from sync_worker.sync.worker import SyncWorker, after_failure
+from sync_worker.tasks.giving_back import never_lost
 from sync_worker.tasks.suspects import SUSPECT_HEADER, Watch, is_watched
 from sync_worker.telemetry import mask_all, report_fault
 
 logger = structlog.get_logger("sync.task")
 
-REST_SECONDS = 1  # before a message is given back, so that the loop stays cool
 WATCH_LEASE_SECONDS = 6  # so long after a crash the next try begins, at the earliest
 SUSPECT_TURN = WaitFor(2, counts=False)
 """How a watched event waits for a record that is held. A worker that died holds its locks for some seconds more, and an
@@ -77,26 +74,6 @@ def strike(task_id: str) -> None:
         logger.warning("not_struck", reason=str(error))
 
 
-@contextmanager
-def never_lost() -> Iterator[None]:
-    """Give the message back to its queue where the block could not put its event in safety.
-
-    Celery acknowledges a task that fails, and drops one whose retry could not be published: either would lose it.
-    """
-    try:
-        yield
-    except (Retry, Ignore):
-        raise
-    except Exception as error:
-        reason = error.reason if isinstance(error, Reject) else error
-        logger.warning("event_given_back", reason=f"{type(reason).__name__}: {reason}")
-        failure = f"{type(reason).__name__}"
-    else:
-        return
-    time.sleep(REST_SECONDS)
-    raise Reject(reason=failure, requeue=True)
-
-
 class RetryLaterError(Exception):
     """What Flower and Celery's log see of a failure that is tried again: one masked line."""
 
@@ -108,7 +85,7 @@ class SyncTask(Task):  # type: ignore[misc]  # Celery ships no types
     max_retries = None  # the policy gives up by age; Celery's own default would after three
 
     def run_event(self, message: dict[str, Any]) -> str:
-        with never_lost():
+        with never_lost(self):
             outcome = self._read_and_run(worker_of_process(), message)
         strike(self.request.id)
         return outcome

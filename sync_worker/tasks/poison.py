@@ -2,7 +2,8 @@
 
 Celery drops most of them without a word (a body that is no JSON, a task it does not know, arguments that do not fit),
 and some end its consumer, again and again (no id, a body that is not args, kwargs and embed). So each message is
-looked at before Celery does that. What cannot run is taken in as a task of ours in its place: the one that files it.
+looked at before Celery does that (tasks/consumer.py). What cannot run is taken in as a task of ours in its place: the
+one that files it.
 It has all that tasks have: it runs in the pool, is acknowledged after its letter is filed, and while that cannot be
 done the message goes back into its queue as it came.
 """
@@ -12,57 +13,34 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from celery import Task
-from celery.worker.consumer import Consumer
 from kombu import Message
 
 from sync_worker.app import app
 from sync_worker.contract import Misfit, System
 from sync_worker.sync.worker import SyncWorker
-from sync_worker.tasks.base import never_lost, strike, watch_of_process, worker_of_process
+from sync_worker.tasks.base import strike, watch_of_process, worker_of_process
+from sync_worker.tasks.giving_back import never_lost
 
-POISON_TASK = "sync.poison"  # never sent: it takes another message's place inside of a worker
+POISON_TASK = "sync.poison"
+UNDELIVERED_TASK = "sync.undelivered"
+NEVER_SENT = (POISON_TASK, UNDELIVERED_TASK)  # they take another message's place inside of a worker
+LONGEST_READ = 8 * 1024 * 1024  # of a body; an event of ours is never so long, since the ingress takes 1 MiB
 LONGEST_SHOWN = 8 * 1024  # characters kept of a body, and of its headers
-
-
-class CarefulConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
-    """Named in celeryconfig.worker_consumer."""
-
-    def create_task_handler(self, *args: Any) -> Callable[[Message], None]:
-        self._take: Callable[[Message], None] = super().create_task_handler(*args)
-        return self._look_and_take
-
-    def on_decode_error(self, message: Message, exc: Exception) -> None:
-        """What kombu could not even unpack."""
-        self._file(message, explain("it cannot be unpacked", exc))
-
-    def on_invalid_task(self, body: Any, message: Message, exc: Exception) -> None:  # noqa: ARG002
-        """What Celery finds wrong beside: an eta or a time of expiry that is none."""
-        self._file(message, str(exc))
-
-    def _look_and_take(self, message: Message) -> None:
-        fault = find_fault(message, self.app.tasks)
-        if fault:
-            self._file(message, fault)
-        else:
-            self._take(message)
-
-    def _file(self, message: Message, fault: str) -> None:
-        self._take(in_its_place(message, fault))
 
 
 @app.task(name=POISON_TASK, bind=True)
 def keep_poison(self: Task, trace: str, came: dict[str, str]) -> str:
     with never_lost(), watch_of_process().hold(trace):
-        letter_id = _file_once(worker_of_process(), trace, came)
+        letter_id = file_once(worker_of_process(), trace, came)
     strike(self.request.id)
     return letter_id
 
 
-def _file_once(worker: SyncWorker, trace: str, came: Mapping[str, str]) -> str:
+def file_once(worker: SyncWorker, trace: str, came: Mapping[str, str]) -> str:
     """A broker may give out a message again that has its letter: its worker died before it could acknowledge it."""
     for letter in worker.letters.search(trace, limit=1):
         return letter.id
@@ -82,7 +60,7 @@ def find_fault(message: Message, tasks: Mapping[str, Task]) -> str | None:
     name, task_id = message.headers.get("task"), message.headers.get("id")
     if not isinstance(name, str) or not isinstance(task_id, str):
         return "it names no task"
-    if name not in tasks or name == POISON_TASK:
+    if name not in tasks or name in NEVER_SENT:
         return f"there is no task {name}"
     return find_header_fault(message.headers) or find_body_fault(message, tasks[name])
 
@@ -116,20 +94,20 @@ def find_misfit_arguments(task: Task, args: list[Any], kwargs: dict[str, Any]) -
     return None
 
 
-def in_its_place(message: Message, fault: str) -> Message:
+def in_its_place(message: Message, fault: str, *, task: str = POISON_TASK, queue: str = "") -> Message:
     """The message of the task that files this one, under this one's delivery: what becomes of it becomes of this."""
-    queue = (message.delivery_info or {}).get("routing_key")
+    queue = queue or as_text((message.delivery_info or {}).get("routing_key"))
     task_id = message.headers.get("id")
     if not isinstance(task_id, str):
         task_id = str(uuid.uuid4())
     came = {
         "fault": fault,
-        "queue": as_text(queue),
+        "queue": queue,
         "content_type": as_text(message.content_type),
         "headers": as_text(message.headers),
-        "body": as_text(message.body),
+        "body": as_text(_start_of(message)),
     }
-    headers = {"task": POISON_TASK, "id": task_id, "root_id": task_id, "argsrepr": "()", "kwargsrepr": f"from {queue}"}
+    headers = {"task": task, "id": task_id, "root_id": task_id, "argsrepr": "()", "kwargsrepr": f"from {queue}"}
     return Message(
         body=json.dumps([[], {"trace": trace_of(message), "came": came}, None]),
         content_type="application/json",
@@ -146,7 +124,8 @@ def trace_of(message: Message) -> str:
     """The same each time the message is given out. On RabbitMQ two messages of one id and body have one trace."""
     tag = message.delivery_tag
     # Redis: the tag it was sent with. RabbitMQ: a number that counts deliveries, and headers that do so too
-    marks = [tag] if isinstance(tag, str) else [message.headers.get("id"), message.headers.get("task"), message.body]
+    named = [message.headers.get("id"), message.headers.get("task")]
+    marks = [tag] if isinstance(tag, str) else [*named, _start_of(message)]
     return hashlib.blake2s(" ".join(map(as_text, marks)).encode(errors="replace"), digest_size=16).hexdigest()
 
 
@@ -157,6 +136,11 @@ def as_text(value: Any) -> str:
     if isinstance(value, bytes):
         return value.decode(errors="backslashreplace")
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=repr)
+
+
+def _start_of(message: Message) -> Any:
+    """The body, whole if it is one of ours: a monstrous one must not take the memory of who files it."""
+    return message.body[:LONGEST_READ] if message.body else message.body
 
 
 def explain(what: str, error: Exception) -> str:

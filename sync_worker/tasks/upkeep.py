@@ -23,14 +23,15 @@ from sync_worker.contract import (
 from sync_worker.settings import load_settings
 from sync_worker.sync.alerts import AlertSender
 from sync_worker.sync.office import DeadLetterOffice
-from sync_worker.tasks.base import keep_unreadable, never_lost, strike, worker_of_process
+from sync_worker.tasks.base import keep_unreadable, strike, worker_of_process
+from sync_worker.tasks.giving_back import never_lost
 
 logger = structlog.get_logger("sync.upkeep")
 
 
 @app.task(name=MISFIT_TASK, bind=True)
 def keep_misfit(self: Task, misfit: dict[str, Any]) -> str:
-    with never_lost():
+    with never_lost(self):
         worker = worker_of_process()
         try:
             letter_id = worker.keep(Misfit.load(misfit)).id

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 
 from ingress.app import create_app
 from ingress.publisher import BrokerUnavailableError, Publisher
-from sync_worker.contract import EXCHANGE, all_queues
+from sync_worker.contract import DEAD_QUEUE, EXCHANGE, all_queues
 from tests.ingress.conftest import Queued, event_form, make_settings, onec_event, post_events, post_form
 from tests.services import ROOT, RedisServer, free_port
 
@@ -165,7 +165,13 @@ def test_on_rabbitmq_the_queues_are_durable_quorum_queues_of_the_topic_exchange(
     for name, queue in queues.items():
         assert (queue.exchange.name, queue.exchange.type, queue.routing_key) == (EXCHANGE, "topic", name)
         assert (queue.durable, queue.exchange.durable) == (True, True)
-        assert queue.queue_arguments == {"x-queue-type": "quorum"}
+        assert queue.queue_arguments == {
+            "x-queue-type": "quorum",
+            "x-delivery-limit": 20,
+            "x-dead-letter-exchange": "sync.dead",
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+        }
 
 
 def test_the_queues_are_the_workers_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,6 +180,6 @@ def test_the_queues_are_the_workers_own(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setenv("BROKER_URL", url)
         theirs = runpy.run_path(str(ROOT / "celeryconfig.py"))["task_queues"]
 
-        assert {queue.name: queue.as_dict(recurse=True) for queue in theirs} == {
+        assert {queue.name: queue.as_dict(recurse=True) for queue in theirs if queue.name != DEAD_QUEUE} == {
             name: queue.as_dict(recurse=True) for name, queue in Publisher(url).queues.items()
         }

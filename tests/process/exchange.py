@@ -82,6 +82,12 @@ class CeleryProcess:
 
     def start(self) -> CeleryProcess:
         seen = len(self.log())
+        self.launch()
+        wait_until(lambda: self._ready in self.log()[seen:], seconds=START_SECONDS, what=f"{self._arguments[0]} is up")
+        return self
+
+    def launch(self) -> None:
+        """Without waiting: it may die before it is up."""
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "celery", "-A", "sync_worker.app", *self._arguments],
@@ -91,8 +97,6 @@ class CeleryProcess:
                 stderr=log,
                 start_new_session=True,
             )
-        wait_until(lambda: self._ready in self.log()[seen:], seconds=START_SECONDS, what=f"{self._arguments[0]} is up")
-        return self
 
     @property
     def pid(self) -> int:

@@ -79,11 +79,13 @@ POISONS = {
 class Place(Exchange):
     """With workers that know of the killer, and with a broker of either kind."""
 
+    included = "tests.process.deadly"
+
     def _environment(self) -> dict[str, str]:
         return super()._environment() | {"BROKER_VISIBILITY_SECONDS": "3"}
 
     def _celery(self, name: str, arguments: list[str], **more: Any) -> CeleryProcess:
-        include = ["--include", "tests.process.deadly"] if name == "worker" else []
+        include = ["--include", self.included] if name == "worker" else []
         return super()._celery(name, [*arguments, *include], **more)
 
     @property

@@ -27,6 +27,7 @@ from sync_worker.contract import (
     ValidationError,
     all_queues,
     event_message,
+    explain_refusal,
     misfit_message,
     new_trace,
     queue_name,
@@ -218,3 +219,17 @@ def test_one_without_a_code_is_kept_and_one_of_nobodys_is_let_go() -> None:
     assert isinstance(nameless, Misfit)
     assert list(nameless.errors) == ["event"]
     assert read_bitrix24("ONTASKADD", {"ID": 1}, {}, seen_at=NOON) == Ignored(code="ONTASKADD")
+
+
+def test_a_refused_queue_is_named_with_what_to_do() -> None:
+    reply = "PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit' for queue 'deal.bulk' in vhost '/': received ..."
+
+    said = explain_refusal(reply)
+
+    assert "the queue deal.bulk" in said
+    assert "docs/operations.md" in said
+    assert said.endswith(reply)
+
+
+def test_a_refusal_in_other_words_is_told_as_well() -> None:
+    assert "RabbitMQ has a queue in a form" in explain_refusal("something else")

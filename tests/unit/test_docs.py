@@ -10,7 +10,7 @@ import click
 import pytest
 
 from sync_worker.cli import cli
-from sync_worker.contract import all_queues
+from sync_worker.contract import DEAD_QUEUE, DELIVERY_LIMIT, RABBITMQ_QUEUE, all_queues
 from sync_worker.domain.outcome import Outcome
 from sync_worker.entities.contact import FIELDS
 from sync_worker.errors import all_causes
@@ -38,6 +38,13 @@ def test_each_setting_is_in_the_readme(name: str) -> None:
 @pytest.mark.parametrize("queue", [queue for queue in all_queues() if not queue.endswith(".bulk")])
 def test_each_queue_is_in_the_readme(queue: str) -> None:
     assert f"`{queue}`" in README
+
+
+def test_rabbitmqs_limit_is_as_the_operators_guide_says() -> None:
+    assert RABBITMQ_QUEUE["x-delivery-limit"] == DELIVERY_LIMIT
+    assert f"delivery limit of {DELIVERY_LIMIT}," in OPERATIONS
+    assert f"given out {DELIVERY_LIMIT + 1} times" in OPERATIONS
+    assert f"`{DEAD_QUEUE}`" in README
 
 
 @pytest.mark.parametrize("cause", sorted({*all_causes(), "internal_error"}))

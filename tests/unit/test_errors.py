@@ -54,7 +54,7 @@ def test_a_conflict_names_its_fields_in_order() -> None:
 def test_each_cause_names_one_class_and_says_what_happens_next() -> None:
     causes = all_causes()
 
-    assert len(causes) == len({error.__name__ for error in causes.values()}) == 28
+    assert len(causes) == len({error.__name__ for error in causes.values()}) == 30
     assert all(error.__doc__ and error.__doc__ != SyncError.__doc__ for error in causes.values())
     assert all("cause" in vars(error) for error in causes.values())
 

@@ -117,7 +117,7 @@ def test_a_worker_has_our_tasks_and_no_others(celery: Mapping[str, list[str]]) -
     ours = {name for name in celery["tasks"] if not name.startswith("celery.")}
 
     upkeep = {ALERT_TASK, MISFIT_TASK, OFFLINE_TASK, RELEASE_TASK, REPLAY_TASK, REQUEUE_TASK, STOCK_TASK, SWEEP_TASK}
-    assert ours == {*map(task_name, EntityKind), *upkeep, "sync.poison"}
+    assert ours == {*map(task_name, EntityKind), *upkeep, "sync.poison", "sync.undelivered"}
 
 
 def test_a_worker_has_the_contracts_queues(celery: Mapping[str, list[str]]) -> None:

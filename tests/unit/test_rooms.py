@@ -48,7 +48,7 @@ ROOMS = {
     "sync_worker.scrubbing": room(),
     "sync_worker.telemetry": room("domain", "errors", "scrubbing", "settings", libraries="structlog sentry_sdk"),
     "sync_worker.alert_webhook": room("errors", libraries="requests"),
-    "sync_worker.outbox": room("contract", "errors", libraries="kombu"),
+    "sync_worker.outbox": room("contract", "errors", libraries="amqp kombu"),
     "sync_worker.broker_guard": room(libraries="kombu redis"),
     "sync_worker.envelope_guard": room(libraries="kombu"),
     "sync_worker.embedded_redis": room(),
@@ -82,7 +82,7 @@ ROOMS = {
         "sync.retry_policy",
         "sync.worker",
         "telemetry",
-        libraries="celery kombu marshmallow structlog",
+        libraries="amqp celery kombu marshmallow structlog",
     ),
     "sync_worker.cli": room(
         "app",
