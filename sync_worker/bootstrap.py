@@ -38,6 +38,7 @@ from sync_worker.gateways.onec.listing import OnecListing
 from sync_worker.gateways.onec.states import OnecStates
 from sync_worker.outbox import CeleryOutbox, SendTask
 from sync_worker.settings import Settings
+from sync_worker.store.absence import RedisAbsence
 from sync_worker.store.accepted import NoLedger, RedisLedger
 from sync_worker.store.alerts import RedisAlarms
 from sync_worker.store.audit import RedisAudit
@@ -123,6 +124,7 @@ def build_gateways(
         trace=_current_trace,
         lane=lane or _current_lane,
         told=note_call,
+        absence=RedisAbsence(store),
     )
     rules = settings.rules
     mapped = {
