@@ -28,7 +28,7 @@ DOWN_SHARE = 0.5  # of the outage nobody listens; for the rest 1C answers that i
 CLOSED = "http503=0.3,maintenance"
 LONGEST_NAME = 150  # in 1C
 LIVE_PACE_SECONDS = 0.5
-CROWDED_PACE_SECONDS = 0.03  # about that of the events while 1C is away
+COMING_BACK_SECONDS = 30  # what was held back comes back within so long (retry_policy, Halt and its jitter)
 _VERSION = re.compile(r"№(\d+)")
 
 
@@ -230,9 +230,10 @@ def _commands(place: TrialPlace) -> int:
 
 
 def _cost(place: TrialPlace, versions: _Versions, office: _Office) -> _Cost:
+    pace_seconds = min(0.2, COMING_BACK_SECONDS / len(office.records()))  # at which the same records will come back
     return _Cost(
-        contact=_cost_of(place, versions, CONTACT, office.contacts, pace_seconds=CROWDED_PACE_SECONDS),
-        deal=_cost_of(place, versions, DEAL, office.deals, pace_seconds=CROWDED_PACE_SECONDS),
+        contact=_cost_of(place, versions, CONTACT, office.contacts, pace_seconds=pace_seconds),
+        deal=_cost_of(place, versions, DEAL, office.deals, pace_seconds=pace_seconds),
         alone=_cost_of(place, versions, CONTACT, office.live, pace_seconds=LIVE_PACE_SECONDS),
     )
 

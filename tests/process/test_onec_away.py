@@ -13,7 +13,7 @@ pytestmark = pytest.mark.process
 
 
 def test_what_was_saved_while_1c_was_away_arrives_once_and_in_order(tmp_path: Path) -> None:
-    outage = Outage(contacts=12, deals=4, events=100, poison=4, seconds=6, live=5, granted_commands=1.5)
+    outage = Outage(contacts=8, deals=3, events=60, poison=4, seconds=4, live=3, granted_commands=1.5)
 
     with TrialPlace(tmp_path) as place:  # of its own: its letters would be others' faults
         verdict = be_away(place, outage, seed=new_seed())
