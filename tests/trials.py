@@ -60,7 +60,7 @@ def _away_for_long(folder: Path, seed: int) -> Verdict:
 
 
 def _full_disks(folder: Path, seed: int) -> Verdict:
-    return fill_disks(folder, phases=[REFUSES, ENDS, ENDS_SPOOL_TOO], events=1_000, seed=seed)
+    return fill_disks(folder, phases=[REFUSES, ENDS, ENDS_SPOOL_TOO], events=500, seed=seed)
 
 
 def _random_histories(folder: Path, seed: int) -> Verdict:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-SIZE_MB = 16
+SIZE_MB = 64  # some 20 kB of the append-only file go to each new contact
 _CHUNK = b"\0" * 4096
 _LOG_BYTES = 128 * 1024  # which the limit leaves to logs, since it knows no disks
 _MOUNT = 'mount -t tmpfs -o "size=$1m" tmpfs "$2" && echo mounted && exec cat'  # until its stdin is closed
