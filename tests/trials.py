@@ -64,7 +64,7 @@ def _full_disks(folder: Path, seed: int) -> Verdict:
 
 
 def _random_histories(folder: Path, seed: int) -> Verdict:
-    return live_through(folder, histories=40, edits=20, faults=8, seconds=5, seed=seed)
+    return live_through(folder, histories=50, edits=20, faults=8, seconds=5, seed=seed)
 
 
 TRIALS: Mapping[str, Trial] = {

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.process
 
 
 def test_random_histories_end_in_agreement(tmp_path: Path) -> None:
-    verdict = live_through(tmp_path, histories=2, edits=12, faults=5, seconds=3, seed=new_seed())
+    verdict = live_through(tmp_path, histories=2, edits=12, faults=5, seconds=2, seed=new_seed())
 
     print(verdict)
     assert verdict.passed, verdict
