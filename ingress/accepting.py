@@ -135,8 +135,8 @@ class Acceptor:
         if self._goes_straight(self._spool) and self.breaker.allows():
             try:
                 self._publish(messages)
-            except NotAcceptedError:
-                return self._keep(self._spool, messages)
+            except NotAcceptedError as error:
+                return self._keep(self._spool, messages, reason=str(error))
             self.alarms.clear("broker_away")
             return Place.QUEUED
         return self._keep(self._spool, messages)
@@ -179,11 +179,11 @@ class Acceptor:
         except BrokerUnavailableError as error:
             self.breaker.note(failed=True)
             self.alarms.sound_refusal(error)
-            raise NotAcceptedError(f"broker: {type(error.__cause__).__name__}") from error
+            raise NotAcceptedError(f"broker: {error.refusal or type(error.__cause__).__name__}") from error
         self.breaker.note(failed=False)
         self.alarms.clear("queue_refused")
 
-    def _keep(self, spool: Spool, messages: Sequence[TaskMessage]) -> Place:
+    def _keep(self, spool: Spool, messages: Sequence[TaskMessage], *, reason: str = "events wait for it") -> Place:
         try:
             spool.append(messages)
         except SpoolUnavailableError as error:
@@ -193,15 +193,16 @@ class Acceptor:
             self._publish(messages)  # out of order, which is better than not at all: nobody sends it again
             return Place.QUEUED
         self._appends = next(self._counter)
-        self.alarms.sound("broker_away", advice="events are spooled until it answers; see ingress_spool_events")
+        advice = "events are spooled until it takes them; see ingress_spool_events"
+        self.alarms.sound("broker_away", reason=reason, advice=advice)
         self.spooled.set()
         return Place.SPOOLED
 
     def _broker_trouble(self) -> str:
         try:
             self._publisher.check()
-        except BrokerUnavailableError:
-            return "the broker does not answer"
+        except BrokerUnavailableError as error:
+            return f"the broker refuses to write: {error.refusal}" if error.refusal else "the broker does not answer"
         return ""
 
     def _spool_trouble(self) -> str:

@@ -8,6 +8,7 @@ Source of the time limits: reference/celery.md part 3, measured.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -33,11 +34,18 @@ from sync_worker.contract import (
 PATIENCE_SECONDS = 0.7  # with the quick second try of below, a hung broker costs less than a second
 QUICK_SECONDS = 0.25  # a kept connection that died meanwhile fails at once; a hung broker does not
 
+_REFUSAL = re.compile(r"\bMISCONF\b[^\r\n]*")  # Redis lives, and cannot write: its disk is full
 _RETRIES = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
 
 
 class BrokerUnavailableError(Exception):
     """The broker did not confirm: send again later. Some of the messages may be there; doing them twice is safe."""
+
+    @property
+    def refusal(self) -> str:
+        """Redis's own words where it answers and cannot write; else blank."""
+        found = _REFUSAL.search(str(self))
+        return found[0] if found else ""
 
 
 class QueueRefusedError(BrokerUnavailableError):

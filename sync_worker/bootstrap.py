@@ -44,6 +44,7 @@ from sync_worker.gateways.onec.listing import OnecListing
 from sync_worker.gateways.onec.states import OnecStates
 from sync_worker.outbox import CeleryOutbox, SendTask
 from sync_worker.settings import Settings
+from sync_worker.store.absence import RedisAbsence
 from sync_worker.store.accepted import NoLedger, RedisLedger
 from sync_worker.store.alerts import RedisAlarms
 from sync_worker.store.audit import RedisAudit
@@ -137,6 +138,7 @@ def build_gateways(
         lane=lane or _current_lane,
         told=note_call,
         fence=fence,
+        absence=RedisAbsence(store),
     )
     rules = settings.rules
     application = build_application(settings, store=store, clock=clock, governor=governor)

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import redis
@@ -36,15 +36,23 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> RedisServer:
-        with self._log_path.open("ab") as log:
-            self._process = subprocess.Popen([redis_server_path(), self._conf], stdout=log, stderr=log)
+        self._launch()
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if not self.is_running or time.monotonic() > deadline:
                 self.kill()
                 raise RuntimeError(f"redis-server did not start:\n{self._log_path.read_text(errors='replace')}")
             time.sleep(0.01)
         return self
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def stop(self) -> None:
         """End it in good order."""
@@ -67,6 +75,10 @@ class RedisServer:
         with redis.Redis.from_url(self.url()) as client:
             client.flushall()
 
+    def _launch(self) -> None:
+        with self._log_path.open("ab") as log:
+            self._process = subprocess.Popen([redis_server_path(), self._conf], stdout=log, stderr=log)
+
     def _answers(self) -> bool:
         try:
             with redis.Redis.from_url(self.url(), socket_timeout=1, socket_connect_timeout=1) as client:
@@ -78,10 +90,19 @@ class RedisServer:
 class IngressProcess:
     """The real gunicorn with the real ingress, or with another application under the same settings."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], *, wsgi_app: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        *,
+        wsgi_app: str | None = None,
+        wrap: Callable[[list[str]], list[str]] = list,
+    ) -> None:
+        """`wrap` makes of its command the one that is run."""
         self.port = free_port()
         self._environment = {**os.environ, **environment, "INGRESS_BIND": f"127.0.0.1:{self.port}"}
         self._wsgi_app = wsgi_app
+        self._wrap = wrap
         self.log_path = folder / "ingress.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -89,7 +110,9 @@ class IngressProcess:
         command = [sys.executable, "-m", "gunicorn", "-c", "python:ingress.gunicorn_conf"]
         command += [self._wsgi_app] if self._wsgi_app else []
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(command, env=self._environment, cwd=ROOT, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                self._wrap(command), env=self._environment, cwd=ROOT, stdout=log, stderr=log
+            )
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -97,6 +120,14 @@ class IngressProcess:
                 raise RuntimeError(f"the ingress did not start:\n{self.log()}")
             time.sleep(0.05)
         return self
+
+    @property
+    def pids(self) -> list[int]:
+        """The master's, and those of its workers."""
+        assert self._process is not None
+        master = self._process.pid
+        children = Path(f"/proc/{master}/task/{master}/children").read_text(encoding="ascii")
+        return [master, *map(int, children.split())]
 
     def stop(self) -> int:
         """End it in good order, and tell its exit code."""

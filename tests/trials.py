@@ -14,9 +14,13 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.process.chaos import live_through
 from tests.process.cutting import Cuts, cut_rabbitmq, cut_redis
+from tests.process.exchange import PLAN_RULES, standard_portal
+from tests.process.filling import ENDS, ENDS_SPOOL_TOO, REFUSES, fill_disks
 from tests.process.killing import kill_at_every_step, kill_whole_tree
 from tests.process.losing import alternate, lose_answers, meet
+from tests.process.outages import Outage, be_away
 from tests.process.shuffling import shuffle
 from tests.process.stalling import stall
 from tests.process.trials import TrialPlace, Verdict, new_seed
@@ -25,6 +29,7 @@ from tests.services import ROOT
 PAGE = ROOT / "docs" / "reliability.md"
 RECOVERY_SECONDS = 9.4  # from a kill of the workers to the last event that was in flight, in 99 of 100 kills
 BACK_SECONDS = 10  # from the end of a broker's absence until every worker consumes again
+LIVE_SECONDS = 30  # from a save on the portal until 1C has it, while a backlog is worked off, in 95 of 100 edits
 BEGIN, END = "<!-- trials -->", "<!-- /trials -->"
 HEAD = "| `python -m tests.trials` | What was done | Verdict | What came out | Took, seed |\n|---|---|---|---|---|"
 _ROW = re.compile(r"^\| `(?P<name>\w+)` \|.*\|$", re.MULTILINE)
@@ -46,6 +51,23 @@ def _many_cuts(seed: int) -> Cuts:
     return Cuts(kills=20, resets=20, seed=seed, granted_seconds=BACK_SECONDS)
 
 
+def _away_for_long(folder: Path, seed: int) -> Verdict:
+    """At the pace of a standard portal: what it may be asked is what the catching up is short of."""
+    outage = Outage(
+        contacts=800, deals=200, events=10_000, poison=200, seconds=300, live=50, granted_live_seconds=LIVE_SECONDS
+    )
+    with TrialPlace(folder, portal=standard_portal(), rules=PLAN_RULES) as place:
+        return be_away(place, outage, seed=seed)
+
+
+def _full_disks(folder: Path, seed: int) -> Verdict:
+    return fill_disks(folder, phases=[REFUSES, ENDS, ENDS_SPOOL_TOO], events=500, seed=seed)
+
+
+def _random_histories(folder: Path, seed: int) -> Verdict:
+    return live_through(folder, histories=50, edits=20, faults=8, seconds=5, seed=seed)
+
+
 TRIALS: Mapping[str, Trial] = {
     "create_kills": _placed(kill_at_every_step, runs=250),
     "tree_kills": _placed(kill_whole_tree, events=500, kills=5, granted_seconds=RECOVERY_SECONDS),
@@ -55,6 +77,9 @@ TRIALS: Mapping[str, Trial] = {
     "one_key": _placed(meet, pairs=100),
     "shuffled": _placed(shuffle, records=50, window_seconds=5),
     "alternating": _placed(alternate, edits=1_000, records=20),
+    "onec_away": _away_for_long,
+    "full_disks": _full_disks,
+    "random_histories": _random_histories,
     "redis_cuts": lambda folder, seed: cut_redis(folder, _many_cuts(seed)),
     "rabbitmq_cuts": lambda folder, seed: cut_rabbitmq(folder, _many_cuts(seed)),
 }

@@ -14,7 +14,7 @@ from sync_worker.cli.built import console, print_json, the_gateways
 from sync_worker.entities.results import Finding
 from sync_worker.errors import StoreUnavailable
 from sync_worker.settings import Settings, load_settings
-from sync_worker.store.client import connect
+from sync_worker.store.client import connect, reason_of
 
 
 @click.command()
@@ -50,9 +50,13 @@ def examine_redis(settings: Settings) -> list[Finding]:
     """State needs a Redis that neither forgets nor evicts."""
     try:
         client = connect(settings.redis_url)
+        client.ping()  # refused where it can keep nothing, and the rest is answered all the same
         kept = client.config_get("append*"), client.config_get("maxmemory-policy")
+    except redis.ResponseError as error:
+        advice = "make room on the disk where Redis keeps its file; all goes on by itself"
+        return [Finding(check="Redis", ok=False, found=reason_of(error), advice=advice)]
     except redis.RedisError as error:
-        advice = "start Redis or `sync-worker up`, or correct REDIS_URL"
+        advice = "start Redis or `sync-worker up`, or correct REDIS_URL; is its disk full? Its log tells"
         return [Finding(check="Redis", ok=False, found=type(error).__name__, advice=advice)]
     persistence, policy = kept[0].get("appendonly"), kept[1].get("maxmemory-policy")
     return [

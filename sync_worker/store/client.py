@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ HEALTH_CHECK_SECONDS = 15  # a connection idle for longer is tried with a PING b
 _RETRIES = 10  # with the backoff below: 3.7 to 7.5 seconds of waiting, so that a restart of about 3 s is survived
 _BACKOFF = EqualJitterBackoff(base=0.05, cap=1.0)
 _COME_BACK_SECONDS = 5.0
+_REFUSAL = re.compile(r"\bMISCONF\b[^\r\n]*")
+"""It lives, and writes nothing: its disk is full. A script's error has this in its middle."""
 
 
 def connect(redis_url: str) -> redis.Redis:
@@ -42,8 +45,14 @@ def translating() -> Iterator[None]:
     try:
         yield
     except redis.RedisError as error:
-        message = f"Redis does not do its work: {type(error).__name__}"
+        message = f"Redis does not do its work: {reason_of(error)}"
         raise StoreUnavailable(message, retry_after_seconds=_COME_BACK_SECONDS) from error
+
+
+def reason_of(error: redis.RedisError) -> str:
+    """Redis's own words where it refuses to write, since only they say why; else the kind of error."""
+    refusal = _REFUSAL.search(str(error)) if isinstance(error, redis.ResponseError) else None
+    return refusal[0] if refusal else type(error).__name__
 
 
 def load_script(client: redis.Redis, *names: str) -> Callable[..., Any]:

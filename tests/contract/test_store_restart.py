@@ -19,7 +19,7 @@ from sync_worker.domain.link import Link, Memory
 from sync_worker.domain.story import StoryEntry
 from sync_worker.errors import RecordBusy, StoreUnavailable
 from sync_worker.store.audit import RedisAudit
-from sync_worker.store.client import connect
+from sync_worker.store.client import connect, translating
 from sync_worker.store.dead_letters import RedisDeadLetters
 from sync_worker.store.links import RedisLinks
 from sync_worker.store.locks import RedisLocks
@@ -202,3 +202,19 @@ def test_absent_server_is_said_in_our_own_words_without_its_address() -> None:
         assert caught.value.retry_after_seconds
 
     assert not [text for text in messages.values() if "geheim" in text or str(port) in text or "127.0.0.1" in text]
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        (
+            "MISCONF Errors writing to the AOF file: No space left on device",
+            "MISCONF Errors writing to the AOF file: No space left on device",
+        ),
+        ("Error running script (call to f_1): @user_script:2: -MISCONF Errors writing", "MISCONF Errors writing"),
+        ("WRONGTYPE Operation against a key", "ResponseError"),
+    ],
+)
+def test_a_redis_that_refuses_to_write_is_told_in_its_own_words(told: str, reason: str) -> None:
+    with pytest.raises(StoreUnavailable, match=f"^Redis does not do its work: {reason}$"), translating():
+        raise redis.ResponseError(told)

@@ -375,6 +375,20 @@ def test_readyz_and_metrics_tell_what_waits(server: RedisServer, make_client: Ma
     assert seen['ingress_events_total{entity="deal",source="bitrix24"}'] == 3
 
 
+def test_a_broker_without_memory_is_one_that_is_away(
+    server: RedisServer, make_client: MakeClient, capfd: pytest.CaptureFixture[str]
+) -> None:
+    client = make_client(server.url(1))
+    with redis.Redis.from_url(server.url()) as admin:
+        admin.config_set("maxmemory", 1)
+
+        assert ring(client, 1).json["status"] == "spooled"
+
+        assert "broker: OutOfMemoryError" in capfd.readouterr().err
+        admin.config_set("maxmemory", 0)
+    until(lambda: client.get("/readyz").json["status"] == "ready", "it drains by itself")
+
+
 def test_each_alarm_is_told_once(
     server: RedisServer, tmp_path: Path, capfd: pytest.CaptureFixture[str], spool: Spool
 ) -> None:

@@ -163,9 +163,10 @@ class Exchange:
         self._held.callback(self.redis.kill)
         self.last_sweep_was(datetime.now(UTC))  # or one comes amid what a test counts
         self.portal_url = self._held.enter_context(self.portal.serve()).url
-        self.onec_url = self._held.enter_context(self.base.serve()).url
+        self._served_base = self._held.enter_context(self.base.serve())
+        self.onec_url = self._served_base.url
         self.environment = self._environment()
-        self.ingress = IngressProcess(self.folder, self.environment).start()
+        self.ingress = self._make_ingress().start()
         self._held.callback(self.ingress.stop)
         self.ingress_url = f"http://127.0.0.1:{self.ingress.port}"
         self._point_events_here()
@@ -208,6 +209,9 @@ class Exchange:
         self._held.callback(process.kill)
         return process.start()
 
+    def _make_ingress(self) -> IngressProcess:
+        return IngressProcess(self.folder, self.environment)
+
     def _environment(self) -> dict[str, str]:
         return {
             "B24_WEBHOOK_URL": f"{self.portal_url}/rest/1/{B24_SECRET}/",
@@ -228,6 +232,15 @@ class Exchange:
         self.http.post(f"{self.portal_url}/_sandbox/handlers", json=handlers, timeout=5).raise_for_status()
         webhook = {"url": f"{self.ingress_url}/webhooks/1c"}
         self.http.post(f"{self.onec_url}/_sandbox/webhook", json=webhook, timeout=5).raise_for_status()
+
+    def close_base(self) -> None:
+        """1C is down: nobody listens at its address, and it sends nothing."""
+        self._served_base.stop()
+
+    def open_base(self) -> None:
+        """It is back at its address."""
+        port = int(self.onec_url.rpartition(":")[2])
+        self._served_base = self._held.enter_context(self.base.serve(port))
 
     # --- what a person does and sees ---------------------------------------------------------------------------------
 

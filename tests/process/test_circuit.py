@@ -181,8 +181,8 @@ def governor_of(place: Exchange) -> Governor:
 def bring_forward(place: Exchange) -> None:
     """The time of all that is parked has come: a test need not wait as long as the exchange would."""
     with redis.Redis.from_url(place.redis.url(0)) as store:
-        parked = store.zrange("sync:parked:ready", 0, -1)
-        store.zadd("sync:parked:ready", dict.fromkeys(parked, int(time.time() * 1000)), xx=True)
+        if parked := store.zrange("sync:parked:ready", 0, -1):
+            store.zadd("sync:parked:ready", dict.fromkeys(parked, int(time.time() * 1000)), xx=True)
 
 
 def assert_each_once(place: Exchange) -> None:

@@ -29,13 +29,6 @@ SENDERS = 6
 class KillableIngress(IngressProcess):
     """As a machine's power cut ends it: master and worker at once."""
 
-    @property
-    def pids(self) -> list[int]:
-        assert self._process is not None
-        master = self._process.pid
-        children = Path(f"/proc/{master}/task/{master}/children").read_text(encoding="ascii")
-        return [master, *map(int, children.split())]
-
     def kill(self) -> None:
         pids = self.pids
         for pid in pids:

@@ -108,7 +108,7 @@ class TrialPlace(Exchange):
         return self.is_quiet() and not self.accepted()
 
     def letters(self) -> list[dict[str, Any]]:
-        return list(json.loads(self.command("dead", "list", "--json").stdout)["letters"])
+        return list(json.loads(self.command("dead", "list", "--json", "--limit", "1000").stdout)["letters"])
 
     def writes(self) -> int:
         """Commands that write, on the portal, and items that were sent to 1C."""

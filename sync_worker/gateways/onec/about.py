@@ -11,7 +11,7 @@ from typing import Any
 from sync_worker.domain.identity import EntityKind, System
 from sync_worker.entities.registry import REGISTRY
 from sync_worker.entities.results import Finding
-from sync_worker.errors import BadEvent, Misconfigured, SyncError, TryLater
+from sync_worker.errors import BadEvent, CircuitOpen, Misconfigured, RemoteUnavailable, SyncError, TryLater
 from sync_worker.gateways.onec.client import Clock, OnecClient
 from sync_worker.gateways.onec.schemas.shapes import require
 
@@ -62,11 +62,22 @@ class OnecCapabilities:
         self._read_at: datetime | None = None
 
     def missing(self, entity: EntityKind) -> str | None:
-        """Why this entity is off; None where the base offers it. Errors: those of a first reading."""
+        """Why this entity is off; None where the base offers it. Errors: CircuitOpen; those of a first reading."""
+        self._look_whether_it_is_back()
         about, capability = self.about(), REGISTRY[entity].capability
         if capability in about.capabilities:
             return None
         return f"the 1C base ({about.configuration}) does not offer {capability}, so {entity} does not sync"
+
+    def _look_whether_it_is_back(self) -> None:
+        """Where the base is known to be away, and nobody has looked for a while."""
+        if self._client.absence.may_call():
+            return
+        try:
+            self._client.get("/about")
+        except RemoteUnavailable as error:
+            self._client.absence.may_call()  # who is not to look is told how long to wait
+            raise CircuitOpen(str(error)) from error
 
     def about(self) -> About:
         with self._lock:

@@ -7,6 +7,7 @@ their texts hold the query.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from sync_worker.gateways.onec.bodies import decode_json
 from sync_worker.gateways.onec.problems import Answer, Call, is_session_gone, lost_answer, refusal_error
 from sync_worker.gateways.onec.sessions import COOKIE, SessionCookies, session_headers
 
+logger = logging.getLogger(__name__)
+
 SERVICE_PATH = "hs/crm-exchange/v1"
 USER_AGENT = "bitrix24-onec-sync"
 POOL_SIZE = 16  # kept connections; how many are used at once is for the slots to say
@@ -50,6 +53,30 @@ class Slots(Protocol):
 
     def hold(self, max_wait_seconds: float, lane: Lane) -> AbstractContextManager[Slot]:
         """Hold one while the block runs; live askers come first. Errors: RateLimited where none was free in time."""
+
+
+class Absence(Protocol):
+    """What all workers know of the base's being there."""
+
+    def failed(self, message: str) -> bool:
+        """True for the failure that settles it that the base is away."""
+
+    def answered(self) -> None: ...
+
+    def may_call(self) -> bool:
+        """False for the caller that is to find out whether it is back. Errors: CircuitOpen, for all others."""
+
+
+class AlwaysThere:
+    """For a client whose calls tell nobody."""
+
+    def failed(self, _message: str) -> bool:
+        return False
+
+    def answered(self) -> None: ...
+
+    def may_call(self) -> bool:
+        return True
 
 
 class Clock(Protocol):
@@ -108,6 +135,7 @@ class OnecClient:
         lane: Callable[[], Lane] = live_lane,
         told: Callable[[str], None] = nobody_listens,
         fence: Callable[[], Fence] = under_no_lease,
+        absence: Absence = AlwaysThere(),  # noqa: B008  # it has no state
     ) -> None:
         self._root = f"{url.rstrip('/')}/{SERVICE_PATH}"
         # as bytes: requests would encode a Cyrillic login as latin-1, and 1C expects UTF-8
@@ -121,6 +149,7 @@ class OnecClient:
         self._lane = lane
         self._told = told
         self._fence = fence
+        self.absence = absence
         self._batches = Batches(hold=self._hold, wait_seconds=timeouts.slot_seconds)
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -203,7 +232,7 @@ class OnecClient:
                 answer = self._send(call, query, body, self._headers(None, trace))
         except requests.RequestException as error:
             self._keep(cookie, slot, was_cut=not was_never_sent(error))
-            raise network_error(call, error) from None
+            raise self._noted(network_error(call, error)) from None
         if self._cookies and answer.session:
             self._cookies.give_back(answer.session)
         else:
@@ -241,11 +270,20 @@ class OnecClient:
             **(session_headers(cookie) if self._cookies else {}),
         }
 
+    def _noted(self, error: SyncError) -> SyncError:
+        if isinstance(error, RemoteUnavailable) and self.absence.failed(str(error)):
+            logger.error("1C is away; events wait, and one call looks now and then: %s", error)
+        return error
+
     def _read(self, call: Call, answer: Answer) -> dict[str, Any]:
+        if not 200 <= answer.status < 300:
+            error = self._noted(refusal_error(call, answer, now=self._clock.now()))
+            if not isinstance(error, RemoteUnavailable):
+                self.absence.answered()
+            raise error
+        self.absence.answered()
         if answer.status == 204:
             return {}
-        if not 200 <= answer.status < 300:
-            raise refusal_error(call, answer, now=self._clock.now())
         content = decode_json(answer.body)
         if not isinstance(content, dict):
             raise lost_answer(call, f"the answer is not what the service sends (HTTP {answer.status}, no JSON object)")
