@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import redis
 
+from sync_worker.settings import broker_visibility_seconds
 from tests.process.exchange import Exchange, exchange, wait_until
 from tests.services import RedisServer
 
@@ -47,6 +49,20 @@ def test_events_wait_in_the_broker_while_the_state_is_away(tmp_path: Path) -> No
             assert "no dead letters" in place.command("dead", "list").stdout
     finally:
         broker.kill()
+
+
+def test_what_a_living_worker_holds_is_given_to_nobody_else(tmp_path: Path) -> None:
+    with exchange(tmp_path / "place") as place:
+        second = place.start_worker("second")
+        longer_than_patience = 3 * broker_visibility_seconds()
+        place.portal.faults.replace(f"hang=1x1@{longer_than_patience}")
+
+        [id_] = add_contacts(place, 1)
+
+        wait_until(lambda: agree_on_all(place, [id_]), what="the contact has its counterparty")
+        received = re.findall(r"Task sync\.contact\[([0-9a-f-]+)\] received", place.worker.log() + second.log())
+        assert place.portal.faults.faults[0].times == 0, "nobody had to wait, so nothing was proven"
+        assert len(received) == len(set(received))
 
 
 def test_a_message_that_redis_lost_on_its_way_to_a_worker_is_sent_again(tmp_path: Path) -> None:
