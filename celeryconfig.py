@@ -91,7 +91,7 @@ broker_transport_options = (
         "health_check_interval": 25,
     }
     if _is_redis
-    else {"confirm_publish": True, "confirm_timeout": 5}
+    else {"confirm_publish": True}  # how long that is waited for is said with each publish: contract.CONFIRM_SECONDS
 )
 broker_heartbeat = 0 if _is_redis else 10
 

@@ -29,6 +29,8 @@ DEAD_EXCHANGE = "sync.dead"
 DEAD_QUEUE = "dead"
 """On RabbitMQ: takes what the broker has given out DELIVERY_LIMIT times in vain. On Redis there is no such thing."""
 DELIVERY_LIMIT = 20  # far above our own count of three crashes: each connection that breaks counts as well
+CONFIRM_SECONDS = 5
+"""So long a worker or a command waits until RabbitMQ has confirmed a message: one that hangs never does."""
 RABBITMQ_QUEUE: Mapping[str, str | int] = MappingProxyType(
     {
         "x-queue-type": "quorum",
@@ -410,6 +412,7 @@ __all__ = [
     "BUDGET_STOCK_KEY",
     "BUDGET_TALLY_KEY",
     "CODES",
+    "CONFIRM_SECONDS",
     "DEAD_CAUSES_KEY",
     "DEAD_EXCHANGE",
     "DEAD_QUEUE",

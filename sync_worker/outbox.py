@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from amqp.exceptions import PreconditionFailed
 from kombu.exceptions import KombuError
 
-from sync_worker.contract import Accepted, ChangeEvent, event_message, explain_refusal
+from sync_worker.contract import CONFIRM_SECONDS, Accepted, ChangeEvent, event_message, explain_refusal
 from sync_worker.errors import QueueRefused, StoreUnavailable
 
 SendTask = Callable[..., Any]
@@ -59,6 +59,7 @@ class CeleryOutbox:
                 task_id=task_id,
                 argsrepr="()",
                 kwargsrepr=accepted.shown,
+                confirm_timeout=CONFIRM_SECONDS,
             )
         except PreconditionFailed as error:
             raise QueueRefused(explain_refusal(str(error.reply_text))) from None

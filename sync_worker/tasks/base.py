@@ -13,7 +13,7 @@ from marshmallow import ValidationError
 
 from sync_worker.app import app
 from sync_worker.bootstrap import build_worker
-from sync_worker.contract import ChangeEvent, Misfit, System, new_trace
+from sync_worker.contract import CONFIRM_SECONDS, ChangeEvent, Misfit, System, new_trace
 from sync_worker.errors import (
     CircuitOpen,
     Misconfigured,
@@ -140,6 +140,7 @@ class SyncTask(Task):  # type: ignore[misc]  # Celery ships no types
                 exc=RetryLaterError(worker.mask(f"{type(error).__name__}: {error}")),
                 argsrepr="()",
                 kwargsrepr=again.describe(),
+                confirm_timeout=CONFIRM_SECONDS,
                 **({"headers": {SUSPECT_HEADER: True}} if is_suspect else {}),
             )
         return type(decision).__name__.lower()

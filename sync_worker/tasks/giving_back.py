@@ -15,6 +15,7 @@ import structlog
 from celery import Task
 from celery.exceptions import Ignore, Reject, Retry
 
+from sync_worker.contract import CONFIRM_SECONDS
 from sync_worker.tasks.suspects import SUSPECT_HEADER, is_watched
 
 logger = structlog.get_logger("sync.task")
@@ -59,7 +60,7 @@ def _is_sent_anew(task: Task) -> bool:
         message = task.signature_from_request(mandatory=True, **shown, **watched)
         with task.app.producer_pool.acquire(block=True) as producer:
             try:
-                message.apply_async(producer=producer)
+                message.apply_async(producer=producer, confirm_timeout=CONFIRM_SECONDS)
             except BaseException:
                 producer.connection.collect()  # the next one must not find this one's confirmation there
                 raise
