@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
 
 class System(StrEnum):
@@ -45,6 +47,18 @@ class RecordType(StrEnum):
     INVOICE = "invoice"  # a smart or an old invoice, as the settings say
     COUNTERPARTY = "counterparty"
     ORDER = "order"
+
+
+PARTNER_TYPE: Mapping[RecordType, RecordType] = MappingProxyType(
+    {
+        RecordType.CONTACT: RecordType.COUNTERPARTY,
+        RecordType.COMPANY: RecordType.COUNTERPARTY,
+        RecordType.LEAD: RecordType.LEAD,
+        RecordType.DEAL: RecordType.ORDER,
+        RecordType.INVOICE: RecordType.INVOICE,
+    }
+)
+"""Bitrix24's type -> 1C's type that it is linked to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)

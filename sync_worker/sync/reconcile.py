@@ -18,7 +18,7 @@ from sync_worker.domain.identity import EntityKind, RecordRef, RecordType, Syste
 from sync_worker.domain.rules import ReconcileRules
 from sync_worker.errors import StoreUnavailable, SyncError
 from sync_worker.sync.ports import CapabilityCheck, Clock, Intents, Locks, Outbox
-from sync_worker.sync.sweep_news import ENTITY_OF, PARTNER_TYPE, News, as_event
+from sync_worker.sync.sweep_news import ENTITY_OF, News, as_event
 from sync_worker.sync.sweep_ports import AllLinks, OnecQueue, PortalSide, Sweeps, UnderWay
 from sync_worker.sync.sweep_round import Found, Round, TooMuchError, count_drift
 
@@ -33,6 +33,8 @@ PORTAL_TYPES = (
     RecordType.DEAL,
     RecordType.INVOICE,
 )
+MARKED_TYPES = (RecordType.CONTACT, RecordType.COMPANY, RecordType.LEAD, RecordType.DEAL)
+"""Those with UF_CRM_1C_ID. An invoice's 1C ref is its xmlId, by which it is looked for whenever it is shown."""
 ONEC_ENTITIES = (EntityKind.CONTACT, EntityKind.INVOICE, EntityKind.STATUS)
 ONEC_PAGE = 500
 SAME_CLOCK = timedelta(seconds=2)  # the portal tells its time to the second: less is no difference
@@ -211,7 +213,7 @@ class Reconciler:
 
     def _orphan_pages(self, round_: Round) -> Iterator[tuple[int, list[Found]]]:
         before = round_.began + self._portal_ahead() - timedelta(minutes=self.rules.overlap_minutes)
-        for type_ in PARTNER_TYPE:
+        for type_ in MARKED_TYPES:
             if self.capabilities.missing(ENTITY_OF[type_]):
                 continue
             for page in self.portal.carrying(type_, before):

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sync_worker.contract import Change, ChangeEvent, OnecState
 from sync_worker.domain.drift import Carrying, Heard, OnecChange, Stamped, bell_name, heard_of
-from sync_worker.domain.identity import EntityKind, Lane, RecordRef, RecordType, System, onec_ref
+from sync_worker.domain.identity import PARTNER_TYPE, EntityKind, Lane, RecordRef, RecordType, System, onec_ref
 from sync_worker.domain.link import names_of
 from sync_worker.sync.ports import Clock, DeadLetters, Links, Memories, Reads, Stories
 
@@ -21,12 +21,6 @@ ENTITY_OF = {
     RecordType.DEAL: EntityKind.DEAL,
     RecordType.INVOICE: EntityKind.INVOICE,
     RecordType.ORDER: EntityKind.STATUS,
-}
-PARTNER_TYPE = {
-    RecordType.CONTACT: RecordType.COUNTERPARTY,
-    RecordType.COMPANY: RecordType.COUNTERPARTY,
-    RecordType.LEAD: RecordType.LEAD,
-    RecordType.DEAL: RecordType.ORDER,
 }
 _NOTHING_YET = "failed"  # what a story says of a try after which another one follows
 

@@ -498,3 +498,23 @@ def test_what_was_linked_since_is_forgotten(place):
     assert_quiet(place)
 
     assert intents.all() == []
+
+
+def test_the_records_that_carry_a_1c_ref_are_walked_and_invoices_are_not(place):
+    """An invoice has no such field: a list with a filter by it would be a list of all invoices."""
+    world = place.world
+    asked: list[RecordType] = []
+    carrying = place.reconciler.portal.carrying
+
+    class Watched(type(place.reconciler.portal)):
+        def carrying(self, type_, before):
+            asked.append(type_)
+            return carrying(type_, before)
+
+    portal = place.reconciler.portal
+    watched = Watched(client=portal.client, has_smart_invoices=portal.has_smart_invoices)
+    world.clock.sleep(HOUR_SECONDS)
+
+    place.sweep(replace(place.reconciler, portal=watched))
+
+    assert asked == [RecordType.CONTACT, RecordType.COMPANY, RecordType.LEAD, RecordType.DEAL]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sync_worker.domain.identity import RecordRef, RecordType, bitrix24_ref, onec_ref
+from sync_worker.domain.identity import PARTNER_TYPE, RecordRef, RecordType, bitrix24_ref, onec_ref
 from sync_worker.domain.listed import Listed, ListPage
 from sync_worker.domain.values import text_or_none
 from sync_worker.gateways.bitrix24.client import Bitrix24Client
@@ -18,13 +18,6 @@ from sync_worker.gateways.bitrix24.schemas.invoice import SMART_INVOICE_TYPE_ID
 
 PAGE_ROWS = 50  # of every list method (reference, 2.8)
 PAGES_AT_ONCE = 10  # in one request; about as many rows as 1C gives in one answer
-PARTNER_TYPE = {
-    RecordType.CONTACT: RecordType.COUNTERPARTY,
-    RecordType.COMPANY: RecordType.COUNTERPARTY,
-    RecordType.LEAD: RecordType.LEAD,
-    RecordType.DEAL: RecordType.ORDER,
-    RecordType.INVOICE: RecordType.INVOICE,
-}
 _ORIGIN = ("ORIGINATOR_ID", "ORIGIN_ID")
 _SELECT = {
     RecordType.CONTACT: ("ID", "COMPANY_ID", *_ORIGIN, ONEC_ID_FIELD),

@@ -6,20 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sync_worker.domain.identity import RecordRef, RecordType, onec_ref, parse_external_id
+from sync_worker.domain.identity import PARTNER_TYPE, RecordRef, RecordType, onec_ref, parse_external_id
 from sync_worker.domain.listed import Listed, ListPage
 from sync_worker.domain.rules import Kind
 from sync_worker.errors import RemoteRejected, RemoteUnavailable
 from sync_worker.gateways.onec.client import PAGE_SIZE, OnecClient
 from sync_worker.gateways.onec.schemas.shapes import read_kind
 from sync_worker.gateways.onec.upserts import RESOURCES
-
-PARTNER_TYPES = {
-    RecordType.COUNTERPARTY: (RecordType.CONTACT, RecordType.COMPANY),
-    RecordType.LEAD: (RecordType.LEAD,),
-    RecordType.ORDER: (RecordType.DEAL,),
-    RecordType.INVOICE: (RecordType.INVOICE,),
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,4 +73,4 @@ def _listed(type_: RecordType, item: Mapping[str, Any]) -> Listed:
 def _named(type_: RecordType, item: Mapping[str, Any]) -> RecordRef | None:
     """None for a name of a record that this type is never linked to."""
     named = parse_external_id(item.get("external_id"))
-    return named if named is not None and named.type in PARTNER_TYPES[type_] else None
+    return named if named is not None and PARTNER_TYPE.get(named.type) is type_ else None
