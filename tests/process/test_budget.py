@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,21 +15,10 @@ from sync_worker.contract import event_message
 from tests.contract.store_worlds import doorbell
 from tests.flow.test_budget_command import ENVIRONMENT
 from tests.process.exchange import exchange, wait_until
-from tests.rabbitmq import SERVER, RabbitServer
+from tests.rabbitmq import RabbitServer
 from tests.services import ROOT, free_port
 
 pytestmark = pytest.mark.process
-
-
-@pytest.fixture
-def rabbit(tmp_path: Path) -> Iterator[RabbitServer]:
-    if not SERVER.exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail("rabbitmq-server is missing, and with CI=true nothing may be left out")
-        pytest.skip("rabbitmq-server is not installed (tests/debian-packages)")
-    server = RabbitServer(tmp_path / "rabbitmq").start()
-    yield server
-    server.stop()
 
 
 def _budget(folder: Path, *, redis_url: str, broker_url: str) -> subprocess.CompletedProcess[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ from kombu import Exchange as QueueExchange
 from sync_worker.contract import EXCHANGE, all_queues
 from tests.process.exchange import CeleryProcess, Exchange, wait_until
 from tests.process.test_survival import agree_on_all
-from tests.rabbitmq import SERVER, RabbitServer
+from tests.rabbitmq import RabbitServer
 
 pytestmark = pytest.mark.process
 
@@ -31,17 +29,6 @@ class OldPlace(Exchange):
         return dict(self.http.get(f"{self.ingress_url}/readyz", timeout=10).json())
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[RabbitServer]:
-    if not SERVER.exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail("rabbitmq-server is missing, and with CI=true nothing may be left out")
-        pytest.skip("rabbitmq-server is not installed (tests/debian-packages)")
-    server = RabbitServer(tmp_path / "rabbitmq").start()
-    yield server
-    server.stop()
-
-
 def declare_as_of_old(broker: RabbitServer) -> None:
     topic = QueueExchange(EXCHANGE, type="topic", durable=True)
     with Connection(broker.url) as connection:
@@ -56,9 +43,9 @@ def delete_all(broker: RabbitServer) -> None:
             connection.default_channel.queue_delete(name)
 
 
-def test_old_queues_are_named_and_what_comes_meanwhile_is_spooled(broker: RabbitServer, tmp_path: Path) -> None:
-    declare_as_of_old(broker)
-    with OldPlace(tmp_path / "place", broker_url=broker.url) as place:
+def test_old_queues_are_named_and_what_comes_meanwhile_is_spooled(rabbit: RabbitServer, tmp_path: Path) -> None:
+    declare_as_of_old(rabbit)
+    with OldPlace(tmp_path / "place", broker_url=rabbit.url) as place:
         [refusal] = [line for line in place.worker.log().splitlines() if "queue_refused" in line]
         assert REFUSED in refusal
         assert "delete the queues" in refusal
@@ -76,7 +63,7 @@ def test_old_queues_are_named_and_what_comes_meanwhile_is_spooled(broker: Rabbit
         assert "Traceback" not in done.stderr
         assert "start Redis" not in done.stderr, "that advice is for a broker that is away"
 
-        delete_all(broker)
+        delete_all(rabbit)
         place.worker.kill()
         place.worker.launch()
         wait_until(lambda: agree_on_all(place, ids), what="the event went from the spool to both sides")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import uuid
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from sync_worker.store.dead_letters import RedisDeadLetters
 from tests.process.deadly import BYSTANDER, KILLER
 from tests.process.exchange import APPLICATION_TOKEN, CeleryProcess, Exchange, wait_until
 from tests.process.test_survival import agree_on_all
-from tests.rabbitmq import SERVER, RabbitServer
+from tests.rabbitmq import running_rabbitmq
 
 pytestmark = pytest.mark.process
 
@@ -128,16 +127,8 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         with Place(folder) as running:
             yield running
         return
-    if not SERVER.exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail("rabbitmq-server is missing, and with CI=true nothing may be left out")
-        pytest.skip("rabbitmq-server is not installed (tests/debian-packages)")
-    broker = RabbitServer(folder / "rabbitmq").start()
-    try:
-        with Place(folder, broker_url=broker.url) as running:
-            yield running
-    finally:
-        broker.stop()
+    with running_rabbitmq(folder / "rabbitmq") as broker, Place(folder, broker_url=broker.url) as running:
+        yield running
 
 
 def add_contact(place: Place) -> int:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.process.exchange import Exchange, exchange, wait_until
 from tests.process.test_survival import add_contacts, agree_on_all
-from tests.rabbitmq import SERVER, RabbitServer
+from tests.rabbitmq import RabbitServer
 from tests.services import ROOT
 
 pytestmark = pytest.mark.process
@@ -37,19 +37,8 @@ for line in sys.stdin:
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[RabbitServer]:
-    if not SERVER.exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail("rabbitmq-server is missing, and with CI=true nothing may be left out")
-        pytest.skip("rabbitmq-server is not installed (tests/debian-packages)")
-    server = RabbitServer(tmp_path / "rabbitmq").start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def place(tmp_path: Path, broker: RabbitServer) -> Iterator[Exchange]:
-    with exchange(tmp_path / "place", rate=60, broker_url=broker.url) as running:
+def place(tmp_path: Path, rabbit: RabbitServer) -> Iterator[Exchange]:
+    with exchange(tmp_path / "place", rate=60, broker_url=rabbit.url) as running:
         yield running
 
 
@@ -67,7 +56,7 @@ def test_events_travel_over_rabbitmq_and_a_killed_workers_come_back(place: Excha
     assert "no dead letters" in place.command("dead", "list").stdout
 
 
-def test_a_rabbitmq_that_hangs_is_not_waited_for_for_ever(place: Exchange, broker: RabbitServer) -> None:
+def test_a_rabbitmq_that_hangs_is_not_waited_for_for_ever(place: Exchange, rabbit: RabbitServer) -> None:
     environment = {**os.environ, **place.environment}
     process = subprocess.Popen(
         [sys.executable, "-c", PUBLISHING],
@@ -87,7 +76,7 @@ def test_a_rabbitmq_that_hangs_is_not_waited_for_for_ever(place: Exchange, broke
             return process.stdout.readline()
 
         assert publish() == "confirmed\n"
-        with broker.hanging():
+        with rabbit.hanging():
             assert "does not take messages" in publish()
         assert publish() == "confirmed\n"
         process.kill()

@@ -5,14 +5,13 @@ tests/long and `make reliability` kill the broker as well.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from tests.process.cutting import Cuts, cut_rabbitmq, cut_redis
 from tests.process.trials import new_seed
-from tests.rabbitmq import SERVER
+from tests.rabbitmq import require_rabbitmq
 
 pytestmark = pytest.mark.process
 
@@ -25,10 +24,7 @@ def test_workers_come_back_to_a_redis_that_was_away(tmp_path: Path) -> None:
 
 
 def test_workers_come_back_to_a_rabbitmq_that_was_away(tmp_path: Path) -> None:
-    if not SERVER.exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail("rabbitmq-server is missing, and with CI=true nothing may be left out")
-        pytest.skip("rabbitmq-server is not installed (tests/debian-packages)")
+    require_rabbitmq()
     verdict = cut_rabbitmq(tmp_path, Cuts(kills=0, resets=2, seed=new_seed()))
 
     print(verdict)

@@ -11,6 +11,7 @@ import signal
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ import redis
 
 from tests.ingress.conftest import SECRETS, TOKENS, event_form, take_all
 from tests.process.exchange import wait_until
-from tests.rabbitmq import SERVER, RabbitServer
+from tests.rabbitmq import RabbitServer
 from tests.services import IngressProcess, RedisServer
 
 pytestmark = pytest.mark.process
@@ -158,40 +159,35 @@ def grows(senders: list[Sender], status: str, by: int) -> None:
     wait_until(lambda: total(senders, status) >= least, what=f"{by} more events are {status}")
 
 
-def test_a_broker_killed_and_restarted_under_load(
-    broker: RedisServer,
-    make_ingress: Callable[..., KillableIngress],
-    start_senders: Callable[[IngressProcess], list[Sender]],
-) -> None:
-    senders = start_senders(ingress := make_ingress(broker.url(1)))
-    for _ in range(3):
-        grows(senders, "queued", 200)
-        broker.kill()
-        grows(senders, "spooled", 200)
-        broker.start()
-    grows(senders, "queued", 200)
-    for sender in senders:
-        sender.stop()
-
-    wait_until(lambda: spooled(ingress) == 0, what="the spool is empty")
-    all_are_queued_in_order(broker, senders)
-    assert sum(sender.refused for sender in senders) == 0
+@contextmanager
+def killed(broker: RedisServer) -> Iterator[None]:
+    broker.kill()
+    yield
+    broker.start()
 
 
-def test_a_broker_hung_and_let_go_under_load(
-    broker: RedisServer,
-    make_ingress: Callable[..., KillableIngress],
-    start_senders: Callable[[IngressProcess], list[Sender]],
-) -> None:
-    senders = start_senders(ingress := make_ingress(broker.url(1)))
+@contextmanager
+def hung(broker: RedisServer) -> Iterator[None]:
     assert broker._process is not None
+    os.kill(broker._process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(broker._process.pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("away", [killed, hung])
+def test_a_broker_that_goes_away_and_comes_back_under_load(
+    broker: RedisServer,
+    make_ingress: Callable[..., KillableIngress],
+    start_senders: Callable[[IngressProcess], list[Sender]],
+    away: Callable[[RedisServer], AbstractContextManager[None]],
+) -> None:
+    senders = start_senders(ingress := make_ingress(broker.url(1)))
     for _ in range(3):
         grows(senders, "queued", 200)
-        os.kill(broker._process.pid, signal.SIGSTOP)
-        try:
+        with away(broker):
             grows(senders, "spooled", 200)
-        finally:
-            os.kill(broker._process.pid, signal.SIGCONT)
     grows(senders, "queued", 200)
     for sender in senders:
         sender.stop()
@@ -277,17 +273,6 @@ def _all_are_queued(broker: RedisServer, senders: list[Sender]) -> bool:
     return all(sender.answers.keys() <= set(found.get(number, ())) for number, sender in enumerate(senders, start=1))
 
 
-@pytest.fixture
-def rabbit(tmp_path: Path) -> Iterator[RabbitServer]:
-    if not SERVER.exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail("rabbitmq-server is missing, and with CI=true nothing may be left out")
-        pytest.skip("rabbitmq-server is not installed (tests/debian-packages)")
-    server = RabbitServer(tmp_path / "rabbitmq").start()
-    yield server
-    server.stop()
-
-
 def test_a_rabbitmq_that_hangs_gets_it_later(
     rabbit: RabbitServer,
     make_ingress: Callable[..., KillableIngress],
@@ -295,14 +280,10 @@ def test_a_rabbitmq_that_hangs_gets_it_later(
 ) -> None:
     senders = start_senders(ingress := make_ingress(rabbit.url))
     grows(senders, "queued", 50)
-    assert rabbit._process is not None
-    os.killpg(rabbit._process.pid, signal.SIGSTOP)
-    try:
+    with rabbit.hanging():
         grows(senders, "spooled", 100)
         for sender in senders:
             sender.stop()
-    finally:
-        os.killpg(rabbit._process.pid, signal.SIGCONT)
 
     wait_until(lambda: spooled(ingress) == 0, what="the spool is empty")
     found = [one.kwargs["event"]["trace"] for one in take_all(rabbit.url, ["deal"])]

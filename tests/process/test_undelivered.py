@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +17,7 @@ from tests.process.exchange import wait_until
 from tests.process.hasty import EARLY, UNTOUCHABLE
 from tests.process.test_poison import Place, add_contact, assert_a_good_event_is_handled_by, has_come_to_an_end
 from tests.process.test_survival import agree_on_all
-from tests.rabbitmq import SERVER, RabbitServer
+from tests.rabbitmq import running_rabbitmq
 
 pytestmark = pytest.mark.process
 
@@ -72,17 +71,9 @@ class HastyPlace(Place):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HastyPlace]:
-    if not SERVER.exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail("rabbitmq-server is missing, and with CI=true nothing may be left out")
-        pytest.skip("rabbitmq-server is not installed (tests/debian-packages)")
     folder = tmp_path_factory.mktemp("undelivered")
-    broker = RabbitServer(folder / "rabbitmq").start()
-    try:
-        with HastyPlace(folder, broker_url=broker.url) as running:
-            yield running
-    finally:
-        broker.stop()
+    with running_rabbitmq(folder / "rabbitmq") as broker, HastyPlace(folder, broker_url=broker.url) as running:
+        yield running
 
 
 def test_an_event_that_ends_its_worker_before_that_is_counted_becomes_a_letter(place: HastyPlace) -> None:
