@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.process.accepting import accept
 from tests.process.chaos import live_through
 from tests.process.cutting import Cuts, cut_rabbitmq, cut_redis
 from tests.process.exchange import PLAN_RULES, standard_portal
@@ -72,6 +73,7 @@ TRIALS: Mapping[str, Trial] = {
     "create_kills": _placed(kill_at_every_step, runs=250),
     "tree_kills": _placed(kill_whole_tree, events=500, kills=5, granted_seconds=RECOVERY_SECONDS),
     "tree_kills_large": _placed(kill_whole_tree, events=10_000, kills=100, granted_seconds=RECOVERY_SECONDS),
+    "accepting": _placed(accept, events=10_000, kills=10, away_seconds=600),
     "stalls": _placed(stall, stalls=10),
     "lost_answers": _placed(lose_answers, each=20),
     "one_key": _placed(meet, pairs=100),

@@ -124,11 +124,11 @@ class _Due:
 
 class Post:
     """Takes both systems' webhooks and brings each to the ingress `times` times, each copy at a moment of its own
-    within `window_seconds`. The same seed draws the same delays."""
+    within `window_seconds`; a `drop_share` of them to nobody, in any copy. The same seed draws the same delays."""
 
     def __init__(self, target: str, *, seed: int) -> None:
-        self.times, self.window_seconds = 1, 0.0
-        self.delivered = 0
+        self.times, self.window_seconds, self.drop_share = 1, 0.0, 0.0
+        self.delivered = self.dropped = 0
         self._target = target
         self._random = random.Random(seed)
         self._changed = threading.Condition()
@@ -139,6 +139,9 @@ class Post:
 
     def take(self, path: str, headers: dict[str, str], body: bytes) -> None:
         with self._changed:
+            if self._random.random() < self.drop_share:
+                self.dropped += 1
+                return
             for _ in range(self.times):
                 at = time.monotonic() + self._random.uniform(0, self.window_seconds)
                 heapq.heappush(self._dues, _Due(at, next(self._numbers), path, headers, body))

@@ -11,8 +11,6 @@ import pytest
 import redis
 
 from ingress.publisher import Publisher
-from sandbox.portal import crm
-from sandbox.portal.entities import CONTACT
 from sync_worker.contract import (
     ChangeEvent,
     EntityKind,
@@ -26,6 +24,7 @@ from sync_worker.contract import (
 from sync_worker.domain.identity import bitrix24_ref
 from tests.process.exchange import PLAN_RULES, Exchange, exchange, standard_portal, wait_until
 from tests.process.test_survival import agree_on_all
+from tests.process.trials import add_contacts
 
 pytestmark = pytest.mark.process
 
@@ -39,7 +38,7 @@ def test_live_edits_arrive_before_a_backlog_that_drains(tmp_path: Path) -> None:
         live = [place.portal_form("contacts", last_name=f"Живой{number}") for number in range(EDITS)]
         wait_until(lambda: agree_on_all(place, live), what="the live ones are linked")
         wait_until(place.is_quiet, what="nothing waits")
-        bulk = contacts_nobody_rang_for(place, BACKLOG)
+        bulk = add_contacts(place, [f"Оптовый{number}" for number in range(BACKLOG)], silent=True)  # as before our time
         publish_bulk(place, bulk)
         wait_until(lambda: arrived(place, "Оптовый") > 0, what="the backlog drains")
 
@@ -84,14 +83,6 @@ def test_replayed_letters_go_to_the_bulk_queues(tmp_path: Path) -> None:
         handled = json.loads(place.command("budget", "--json").stdout)["lanes"]["bulk"]
         assert handled["events"] == LETTERS
         assert handled["commands"] >= LETTERS
-
-
-def contacts_nobody_rang_for(place: Exchange, count: int) -> list[int]:
-    """What a backfill finds: contacts whose events were before our time."""
-    world = place.portal.world
-    with world.lock:
-        wishes = (crm.Wish(values={"LAST_NAME": f"Оптовый{number}"}) for number in range(count))
-        return [int(crm.create(world, CONTACT, wish, author=1, silent=True)["ID"]) for wish in wishes]
 
 
 def publish_bulk(place: Exchange, contacts: list[int]) -> None:

@@ -120,12 +120,12 @@ class TrialPlace(Exchange):
         return list(self.portal_state()["contacts"])
 
 
-def add_contacts(place: Exchange, names: Sequence[str]) -> list[int]:
-    """All at once, as an import does: their events leave together."""
+def add_contacts(place: Exchange, names: Sequence[str], *, silent: bool = False) -> list[int]:
+    """All at once, as an import does: their events leave together, or `silent` not at all."""
     world = place.portal.world
     with world.lock:
         wishes = (crm.Wish(values={"LAST_NAME": name}) for name in names)
-        return [int(crm.create(world, CONTACT, wish, author=1)["ID"]) for wish in wishes]
+        return [int(crm.create(world, CONTACT, wish, author=1, silent=silent)["ID"]) for wish in wishes]
 
 
 def linked_payer(place: TrialPlace) -> tuple[int, str]:
