@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sync_worker.contract import ChangeEvent, Ignored, Misfit, Reading, read_bitrix24
+from sync_worker.contract import ChangeEvent, Ignored, Misfit, Reading, bitrix24_misfit, read_bitrix24
 from sync_worker.domain.offline import PAGE, OfflineRow, Readiness, Trouble
 from sync_worker.errors import (
     CircuitOpen,
@@ -126,7 +126,7 @@ class OfflineSource:
         opened = self.notes.opened()
         if opened is None and not is_new:
             return
-        self._hand_over(opened or (), rows)
+        self._hand_over_noted(opened or (), rows)
         if can_reserve:
             self._take_up_reserved(rows)
         self.notes.close()
@@ -154,9 +154,15 @@ class OfflineSource:
         if page:
             self.notes.open(page)
             self.queue.remove(page)
-            self._hand_over(page, rows)  # after they are gone: a change from now on makes a row of its own
+            self._hand_over_noted(page, rows)  # after they are gone: a change from now on makes a row of its own
             self.notes.close()
         return len(page)
+
+    def _hand_over_noted(self, page: Sequence[OfflineRow], rows: Counter[str]) -> None:
+        """Of rows that the portal has no more: one that is beyond us is for a person."""
+        for row in self._hand_over(page, rows):
+            wrong = {"event": ["it could not be handled; the log has the traceback"]}
+            self.keep(bitrix24_misfit(row.raw, wrong, seen_at=self.clock.now()))
 
     def _finish(self, process_id: str, page: Sequence[OfflineRow], rows: Counter[str]) -> None:
         failed = self._hand_over(page, rows)

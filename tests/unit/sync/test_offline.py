@@ -186,6 +186,19 @@ def test_a_row_that_breaks_us_is_marked_and_the_others_go_on() -> None:
     assert world.source().look().rows == {}, "it does not come again"
 
 
+def test_a_row_that_breaks_us_and_is_off_the_portal_is_kept_for_a_person() -> None:
+    world = ready(reserves=False)
+    world.change("ONCRMDEALUPDATE", "1", "2", "3")
+    world.outbox.failing = [None, ValueError("nobody foresaw this")]
+
+    assert world.source().look().rows == {"rung": 2, "failed": 1}
+
+    assert world.outbox.names() == ["deal:1", "deal:3"]
+    [kept] = world.kept
+    assert kept.raw["EVENT_DATA"]["FIELDS"]["ID"] == "2"
+    assert world.queue.rows == []
+
+
 @pytest.mark.parametrize("reserves", [True, False])
 def test_a_long_queue_is_taken_page_by_page(reserves: bool) -> None:
     world = ready(reserves=reserves)

@@ -12,6 +12,7 @@ from sync_worker.errors import (
     BadEvent,
     CircuitOpen,
     FieldConflict,
+    LeaseLost,
     LinkBroken,
     Misconfigured,
     NotYetLinked,
@@ -81,6 +82,7 @@ def decided(error: Exception, *, attempts: int = 0, age: float = YOUNG, jitter: 
         pytest.param(NotYetLinked("first"), 1, YOUNG, WaitFor(10), id="needed record first, again"),
         pytest.param(RecordBusy("held"), 7, YOUNG, WaitFor(1, counts=False), id="busy is no attempt"),
         pytest.param(RecordBusy("held", retry_after_seconds=3), 0, YOUNG, WaitFor(3, counts=False), id="busy, told"),
+        pytest.param(LeaseLost("lost"), 7, YOUNG, WaitFor(1, counts=False), id="a lost lease is no attempt"),
         pytest.param(RecordBusy("held"), 9, OLD, WaitFor(1, counts=False), id="busy for a day is no failure"),
         pytest.param(RateLimited("budget"), 7, YOUNG, WaitFor(5, counts=False), id="budget is no attempt"),
         pytest.param(
