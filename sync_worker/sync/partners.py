@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from sync_worker.domain.identity import EntityKind, RecordRef, System
@@ -25,7 +24,6 @@ from sync_worker.sync.journal import Journal
 from sync_worker.sync.ports import CounterpartySide, Links, Locks, Memories
 
 ENTITY = EntityKind.CONTACT
-NOTHING_SENT: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,13 +61,8 @@ class Partners:
         self._take(found, record)
         return found, False
 
-    def _take(
-        self, found: CounterpartyRecord, record: CounterpartyRecord, sent: Mapping[str, Any] = NOTHING_SENT
-    ) -> None:
-        """Link the two; `sent` are the values that the found one was made with, where that is known.
-
-        Errors: AmbiguousMatch where the found one is another's partner.
-        """
+    def _take(self, found: CounterpartyRecord, record: CounterpartyRecord) -> None:
+        """Link the two. Errors: AmbiguousMatch where the found one is another's partner."""
         link = self.links.find(found.ref)
         owner = link.other(found.ref) if link else None
         if link is not None and owner is not None and owner != record.ref:
@@ -78,8 +71,16 @@ class Partners:
             self.inherit(owner, record.ref)
         elif link is None and found.other_ref and not names(found, record.ref):
             raise _taken(found, record, found.other_ref)  # what is written counts where we know of no link
-        self._remember_making(sent, found, record)
+        if link is None:
+            self._recall_making(found, record)
         self.save_link(record.ref, found.ref)
+
+    def _recall_making(self, one: CounterpartyRecord, other: CounterpartyRecord) -> None:
+        """Where a try that was cut short made one from the other, who was edited since is known by what it sent."""
+        for made, source in ((one, other), (other, one)):
+            if names(made, source.ref) and (sent := self.journal.sent(source.ref)):
+                self._remember_making(sent, made, source)
+                return
 
     def _is_merged(self, link: Link, found: CounterpartyRecord, record: CounterpartyRecord) -> bool:
         """True where the card that has been the partner was merged into this one: the portal deletes one of two.
@@ -101,9 +102,7 @@ class Partners:
         partner = self._choose(record, candidates, visit.decision)
         if partner is not None:
             visit.hold(self.locks, str(partner.ref))
-            # a lost try made it: who was changed since is known by what it was made with
-            sent = self.journal.sent(record.ref) if names(partner, record.ref) else NOTHING_SENT
-            self._take(partner, record, sent)
+            self._take(partner, record)
             return partner, False
         if buried := next((one for one in candidates if one.is_deleted and names(one, record.ref)), None):
             text = f"{buried.ref}, the partner of {record.ref}, is marked for deletion"
@@ -122,9 +121,8 @@ class Partners:
 
         Before the link: whoever finds a link finds this too.
         """
-        if sent:
-            card = made.ref if made.ref.system is System.BITRIX24 else source.ref
-            self.memories.save(ENTITY, card, Memory(baseline=agreed_by_making(sent, made.fields)))
+        card = made.ref if made.ref.system is System.BITRIX24 else source.ref
+        self.memories.save(ENTITY, card, Memory(baseline=agreed_by_making(sent, made.fields)))
 
     def _choose(
         self, record: CounterpartyRecord, candidates: list[CounterpartyRecord], decision: Decision

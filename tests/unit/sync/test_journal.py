@@ -121,6 +121,31 @@ def test_an_edit_after_a_create_that_was_cut_short_is_no_conflict(world: World, 
     assert world.letters.count() == 0
 
 
+@pytest.mark.parametrize("teller", ["the card", "the counterparty"])
+def test_the_new_records_own_event_knows_what_it_was_made_with_too(world: World, teller: str) -> None:
+    """It comes before the next try."""
+    if teller == "the card":
+        world.base.put(company(PARTY))
+        world.portal.fail("create", OutcomeUnknown("the answer was lost"), is_done=True)
+        with pytest.raises(OutcomeUnknown):
+            world.handle(world.tell(world.base.records[PARTY]))
+        (card,) = world.portal.records
+        world.portal.edit(card, name="Василёк")
+        world.handle(world.ring(card))
+    else:
+        world.portal.put(company())
+        world.base.fail("create", OutcomeUnknown("the answer was lost"), is_done=True)
+        with pytest.raises(OutcomeUnknown):
+            world.handle(world.ring(COMPANY))
+        (party,) = world.base.records
+        world.handle(world.tell(world.base.edit(party, name="Василёк")))
+
+    [(card, left)], [(party, right)] = world.portal.records.items(), world.base.records.items()
+    assert (left.fields["name"], right.fields["name"]) == ("Василёк", "Василёк")
+    assert world.links.find(card) == linked(card, party)
+    assert intents(world) == []
+
+
 def test_an_edit_in_onec_after_a_create_that_was_cut_short_reaches_the_portal(world: World) -> None:
     world.portal.put(company())
     world.base.fail("create", OutcomeUnknown("the answer was lost"), is_done=True)
