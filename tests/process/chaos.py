@@ -13,7 +13,6 @@ import json
 import os
 import random
 import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -224,7 +223,6 @@ class _Weather:
     def __init__(self, place: WiredPlace, workers: Sequence[CeleryProcess], seed: str) -> None:
         self.place, self.workers = place, workers
         self._ends: list[tuple[float, Callable[[], None]]] = []
-        self._starting: list[threading.Thread] = []
         self._stopped: set[int] = set()
         self._specs: dict[str, list[str]] = {"portal": [], "onec": []}
         for side, faults in (("portal", place.portal.faults), ("onec", place.base.faults)):
@@ -246,23 +244,18 @@ class _Weather:
     def heal(self) -> None:
         while self._ends:
             self.end_next()
-        for thread in self._starting:
-            thread.join()
         for faults in (self.place.portal.faults, self.place.base.faults):
             faults.replace("")
 
     def _kill(self, which: int) -> None:
-        """A supervisor starts it again at once; until it is there the next step does not wait."""
+        """A supervisor starts it again at once; the next step may come before it is up."""
         worker = self.workers[which % len(self.workers)]
-        self._await_starts()
         worker.kill()
         self._stopped.discard(which % len(self.workers))
-        self._starting.append(threading.Thread(target=worker.start))
-        self._starting[-1].start()
+        worker.launch()
 
     def _stall(self, which: int) -> Callable[[], None]:
         number = which % len(self.workers)
-        self._await_starts()
         self._signal(number, signal.SIGSTOP)
         self._stopped.add(number)
 
@@ -276,12 +269,6 @@ class _Weather:
     def _signal(self, number: int, kind: signal.Signals) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self.workers[number].pid, kind)
-
-    def _await_starts(self) -> None:
-        """Two hands on one worker would leave a third one running."""
-        for thread in self._starting:
-            thread.join()
-        self._starting.clear()
 
     def _portal(self, which: int) -> Callable[[], None]:
         return self._strike("portal", PORTAL_FAULTS[which % len(PORTAL_FAULTS)])
