@@ -75,7 +75,9 @@ timezone = "UTC"
 
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # the default stops after 100
-broker_channel_error_retry = True  # a Redis that refuses to write (a full disk: MISCONF) would else end every worker
+# A Redis that refuses to write (a full disk: MISCONF) would else end every worker. On RabbitMQ such an error is a queue
+# that is refused: it does not pass (tasks/consumer.py).
+broker_channel_error_retry = _is_redis
 broker_transport_options = (
     {
         "global_keyprefix": BROKER_KEY_PREFIX,
