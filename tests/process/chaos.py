@@ -3,8 +3,9 @@
 A history is drawn from its seed before it begins: which edits and which faults, of what, at which moment, for how
 long. What the seed does not fix is what the operating system makes of it: which thread runs first.
 
-Each field is edited on one side only, so that no edit is a conflict; whatever differs at the end is a fault, unless a
-dead letter tells of it.
+Each field is edited on one side only. One conflict is possible all the same, and answered as a person would: of a value
+that we wrote without hearing of it, and that was edited again before the next look. All else that differs at the end is
+a fault, and so is any other letter.
 """
 
 from __future__ import annotations
@@ -316,7 +317,8 @@ def live_through(folder: Path, *, histories: int, edits: int, faults: int, secon
             swept += _sweep(place)
             causes = Counter(letter["cause"] for letter in place.letters())
             letters += causes
-            wrongs = people.differences() if not causes else [*people.differences(), *_shown(place)]
+            _answer_conflicts(place)
+            wrongs = [*people.differences(), *_shown(place)]
             written = _second_sync(place, people)
             if wrongs or written:
                 wrongs = [f"history {number}: {wrong}" for wrong in wrongs]
@@ -383,6 +385,18 @@ def _sweep(place: WiredPlace) -> int:
         if not new:
             break
     return found
+
+
+def _answer_conflicts(place: WiredPlace) -> None:
+    """An update whose answer was lost, and an edit on the other side before the next try: that is for a person to say.
+
+    Comments are typed in 1C only.
+    """
+    for letter in place.letters():
+        if letter["message"].endswith("changed: comment"):
+            done = place.command("dead", "resolve", letter["id"], "--take", "onec", "--no-wait")
+            assert done.returncode == 0, done.stdout + done.stderr
+    settle(place)
 
 
 def _shown(place: WiredPlace) -> list[str]:
